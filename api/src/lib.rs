@@ -1,0 +1,32 @@
+//! The custom resources of Foreshift (group `foreshift.dev`, version `v1alpha1`) as Rust types.
+//!
+//! Types, defaults and CEL rules only: no I/O, no decisions. `crds/*.yaml` is generated from here and a test
+//! holds the two together.
+
+#![allow(unreachable_pub, reason = "the KubeSchema derive repeats the struct inside a function, where `pub` means nothing")]
+
+mod amounts;
+pub mod journal_route;
+pub mod resource_persona;
+
+pub use amounts::{Decimal, Percent, Span};
+pub use journal_route::{JournalRoute, JournalRouteSpec, JournalRouteStatus};
+pub use resource_persona::{ResourcePersona, ResourcePersonaSpec, ResourcePersonaStatus};
+
+/// API group of every custom resource here.
+pub const GROUP: &str = "foreshift.dev";
+
+/// Field manager of the agent: `status` of its own ResourcePersona, `forecast` excepted.
+pub const AGENT_FIELD_MANAGER: &str = "foreshift-node-agent";
+
+/// Field managers of the operator, one a concern.
+pub mod operator_field_manager {
+    /// EndpointSlices.
+    pub const SLICES: &str = "foreshift-operator-slices";
+    /// `status` of JournalRoutes.
+    pub const ROUTE_STATUS: &str = "foreshift-operator-status";
+    /// `spec.workloads` of ResourcePersonas.
+    pub const WORKLOADS: &str = "foreshift-operator-workloads";
+    /// `status.forecast` of ResourcePersonas.
+    pub const FORECAST: &str = "foreshift-operator-forecast";
+}

@@ -1,0 +1,228 @@
+//! Fills alternates in order of score, each only to its objective.
+
+use crate::{
+    policy::Policy,
+    resource::{Freshness, Readiness, Resource},
+    score::calculate_score,
+};
+
+/// Where a shed share goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Allocation {
+    /// Part of the route's work for each alternate, in the order given; sums to `shed - unplaced`.
+    pub shares: Vec<f64>,
+    /// What found no room.
+    pub unplaced: f64,
+}
+
+/// What is asked of the alternates.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Part of the route's work to place, 0 to 1.
+    pub shed: f64,
+    /// All of the route's work at the planning horizon, in cores.
+    pub demand: f64,
+    /// Share of each alternate now, permille.
+    pub present: &'a [u16],
+    /// Work of other routes not yet seen on each alternate, in cores.
+    pub unseen: &'a [f64],
+}
+
+/// Stability under which an alternate gets nothing new (design section 6.1 asks for a floor; one bad hour in a
+/// half-life of six brings a node to about this).
+pub const STABILITY_FLOOR: f64 = 20.0;
+
+/// Nobody is left out of a spread: a full resource counts as if this much of it were free.
+const LEAST_HEADROOM: f64 = 0.05;
+
+/// Cores that a resource counts for in a spread, at least and at most, whatever is known of its capacity.
+const LEAST_CAPACITY: f64 = 1e-3;
+const MOST_CAPACITY: f64 = 1e6;
+
+/// An alternate that holds a share keeps its place against one that scores better by less than this.
+const STICKINESS: f64 = 5.0;
+
+/// The alternate to fill first: the best score among those that may take new entries and have room.
+#[must_use]
+pub fn find_best_alternate(alternates: &[Resource], policy: &Policy) -> Option<usize> {
+    order(alternates, &vec![0; alternates.len()], policy)
+        .into_iter()
+        .find(|&i| may_take(&alternates[i], 0) && room(&alternates[i], 0.0, policy) > 0.0)
+}
+
+/// Fills alternates in order of score, each to `alternate_load` at most.
+#[must_use]
+pub fn fill(alternates: &[Resource], ask: Ask<'_>, policy: &Policy) -> Allocation {
+    let mut shares = vec![0.0; alternates.len()];
+    let mut left = ask.shed.clamp(0.0, 1.0);
+    for i in order(alternates, ask.present, policy) {
+        let present = ask.present.get(i).copied().unwrap_or(0);
+        if left <= 0.0 || !may_take(&alternates[i], present) {
+            continue;
+        }
+        let unseen = ask.unseen.get(i).copied().unwrap_or(0.0);
+        let mut most = (room(&alternates[i], unseen, policy) / ask.demand.max(1e-9)).min(1.0);
+        if alternates[i].freshness != Freshness::Fresh {
+            most = most.min(f64::from(present) / 1000.0);
+        }
+        shares[i] = left.min(most).min(f64::from(policy.limits.max_share_per_alternate) / 1000.0);
+        left -= shares[i];
+    }
+    Allocation { shares, unplaced: left.max(0.0) }
+}
+
+/// Spreads everything over all resources that can take entries, by what each has left below saturation: what is
+/// done when nobody has room. `resources` holds the lead first. Sums to 1 if any resource has endpoints.
+#[must_use]
+pub fn spread(resources: &[&Resource], policy: &Policy) -> Vec<f64> {
+    let weight = |r: &Resource, strict: bool| {
+        if r.endpoints == 0 || (strict && (r.drained || r.readiness == Readiness::NotReady)) {
+            return 0.0;
+        }
+        within(policy.objective.saturation - r.background, LEAST_HEADROOM, 1.0)
+            * within(r.capacity, LEAST_CAPACITY, MOST_CAPACITY)
+    };
+    let normal = |weights: Vec<f64>| {
+        let sum: f64 = weights.iter().sum();
+        (sum > 0.0 && sum.is_finite()).then(|| weights.iter().map(|w| w / sum).collect::<Vec<_>>())
+    };
+    normal(resources.iter().map(|r| weight(r, true)).collect())
+        .or_else(|| normal(resources.iter().map(|r| weight(r, false)).collect()))
+        .unwrap_or_else(|| {
+            resources.iter().enumerate().map(|(i, _)| if i == 0 { 1.0 } else { 0.0 }).collect()
+        })
+}
+
+/// The gates: whether a resource that now has `present` permille may have any share.
+#[must_use]
+pub fn may_take(resource: &Resource, present: u16) -> bool {
+    resource.endpoints > 0
+        && !resource.drained
+        && resource.readiness != Readiness::NotReady
+        && (present > 0
+            || (resource.freshness == Freshness::Fresh && resource.scores.stability >= STABILITY_FLOOR))
+}
+
+/// What is not a number becomes `low`.
+fn within(value: f64, low: f64, high: f64) -> f64 {
+    value.max(low).min(high)
+}
+
+fn room(resource: &Resource, unseen: f64, policy: &Policy) -> f64 {
+    ((policy.objective.alternate_load - resource.background) * resource.capacity - unseen).max(0.0)
+}
+
+fn order(alternates: &[Resource], present: &[u16], policy: &Policy) -> Vec<usize> {
+    let rank = |i: usize| {
+        let held = present.get(i).is_some_and(|&p| p > 0);
+        calculate_score(&alternates[i].scores, &policy.weights) + if held { STICKINESS } else { 0.0 }
+    };
+    let mut order: Vec<usize> = (0..alternates.len()).collect();
+    order.sort_by(|&a, &b| {
+        rank(b).total_cmp(&rank(a)).then_with(|| alternates[a].name.cmp(&alternates[b].name))
+    });
+    order
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::resource::Scores;
+
+    pub(crate) fn resource(name: &str, load: f64) -> Resource {
+        Resource {
+            name: name.into(),
+            capacity: 1.0,
+            load,
+            background: load,
+            own_cores: 0.0,
+            endpoints: 4,
+            scores: Scores::default(),
+            freshness: Freshness::Fresh,
+            readiness: Readiness::Inconclusive,
+            drained: false,
+        }
+    }
+
+    fn filled(alternates: &[Resource], shed: f64, present: &[u16]) -> Allocation {
+        fill(alternates, Ask { shed, demand: 1.0, present, unseen: &[] }, &Policy::default())
+    }
+
+    #[test]
+    fn the_best_alternate_is_filled_first_and_only_to_its_objective() {
+        let mut cheap = resource("cheap", 0.25);
+        cheap.scores.cost = 90.0;
+        let got = filled(&[resource("dear", 0.0), cheap], 0.8, &[0, 0]);
+        assert!((got.shares[1] - 0.5).abs() < 1e-9);
+        assert!((got.shares[0] - 0.3).abs() < 1e-9);
+        assert!(got.unplaced.abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_said() {
+        let got = filled(&[resource("a", 0.7)], 0.3, &[0]);
+        assert!((got.shares[0] - 0.05).abs() < 1e-9);
+        assert!((got.unplaced - 0.25).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_resource_that_holds_a_share_keeps_its_place_against_a_slightly_better_one() {
+        let mut better = resource("better", 0.0);
+        better.scores.cost = 60.0;
+        let got = filled(&[resource("holder", 0.0), better], 0.2, &[200, 0]);
+        assert_eq!(got.shares, [0.2, 0.0]);
+    }
+
+    #[test]
+    fn gates_come_before_scores() {
+        let gate = |change: fn(&mut Resource)| {
+            let mut r = resource("a", 0.0);
+            change(&mut r);
+            (may_take(&r, 0), may_take(&r, 100))
+        };
+        assert_eq!(gate(|_| ()), (true, true));
+        assert_eq!(gate(|r| r.drained = true), (false, false));
+        assert_eq!(gate(|r| r.endpoints = 0), (false, false));
+        assert_eq!(gate(|r| r.readiness = Readiness::NotReady), (false, false));
+        assert_eq!(gate(|r| r.freshness = Freshness::Aged), (false, true));
+        assert_eq!(gate(|r| r.scores.stability = 5.0), (false, true));
+    }
+
+    #[test]
+    fn an_aged_alternate_holds_what_it_has_and_gets_no_more() {
+        let mut aged = resource("a", 0.0);
+        aged.freshness = Freshness::Aged;
+        let got = filled(&[aged], 0.5, &[100]);
+        assert!((got.shares[0] - 0.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn work_of_other_routes_that_is_on_its_way_takes_room() {
+        let ask = Ask { shed: 0.5, demand: 1.0, present: &[0], unseen: &[0.6] };
+        let got = fill(&[resource("a", 0.0)], ask, &Policy::default());
+        assert!((got.shares[0] - 0.15).abs() < 1e-9);
+    }
+
+    #[test]
+    fn without_room_everybody_takes_by_what_is_left_and_nobody_is_left_out() {
+        let full = resource("full", 2.0);
+        let half = resource("half", 0.4);
+        let shares = spread(&[&full, &half], &Policy::default());
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        assert!(shares[1] > 0.85 && shares[0] > 0.0);
+        let mut gone = resource("gone", 0.0);
+        gone.endpoints = 0;
+        assert_eq!(spread(&[&gone], &Policy::default()), [1.0]);
+    }
+
+    #[test]
+    fn the_best_alternate_is_the_one_with_the_best_score_that_may_and_can() {
+        let mut best = resource("best", 0.8);
+        best.scores.affinity = 100.0;
+        let mut drained = resource("drained", 0.0);
+        drained.drained = true;
+        let all = [best, drained, resource("third", 0.1)];
+        assert_eq!(find_best_alternate(&all, &Policy::default()), Some(2));
+        assert_eq!(find_best_alternate(&all[..2], &Policy::default()), None);
+    }
+}

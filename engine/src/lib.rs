@@ -1,0 +1,19 @@
+//! The pure decision core of Foreshift: personas in, shares out.
+//!
+//! It knows no I/O, no clock, no randomness and no Kubernetes: time and seeds come in as parameters. The way
+//! through it: [`resource`] (nodes become resources) and [`demand`] (what is offered), a [`forecast`] made
+//! elsewhere, then [`plan`], which fills alternates by [`allocate`] and answers with one [`decision`];
+//! [`apportion`] and [`subset`] turn it into endpoints.
+
+pub mod allocate;
+pub mod apportion;
+pub mod decision;
+pub mod demand;
+pub mod forecast;
+pub mod ledger;
+pub mod persona;
+pub mod plan;
+pub mod policy;
+pub mod resource;
+pub mod score;
+pub mod subset;

@@ -1,0 +1,180 @@
+//! When a new persona is worth telling: often enough to plan with, seldom enough for thousands of nodes.
+
+use std::time::Duration;
+
+use super::score::Scores;
+
+/// Loads at which a publish is due whenever one is crossed: the default objective and saturation of a route.
+pub const THRESHOLDS: [f64; 2] = [0.75, 0.90];
+
+/// Never publish more often.
+pub const SHORTEST: Duration = Duration::from_secs(2);
+
+/// Publish at the latest after this much, less up to a fifth of it by jitter.
+pub const LONGEST: Duration = Duration::from_mins(1);
+
+const SCORE_CHANGE: f64 = 5.0;
+const LOAD_CHANGE: f64 = 0.05;
+const JITTER: f64 = 0.2;
+const LEAD_LOAD: f64 = 0.3;
+const LEAD_PART: f64 = 0.05;
+
+/// What the rule compares.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The scores.
+    pub scores: Scores,
+    /// Load of the limiting dimension.
+    pub load: f64,
+    /// CPU used by the observed workloads over the node's capacity; `None` while none is observed.
+    pub observed: Option<f64>,
+}
+
+/// Why a publish is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing was published yet.
+    First,
+    /// The load crossed one of [`THRESHOLDS`].
+    Crossed,
+    /// A score moved by more than 5 points, or the load by more than 0.05.
+    Moved,
+    /// The node carries work that the operator shifts: it plans with fresh windows.
+    Leading,
+    /// Nothing happened for long.
+    Quiet,
+}
+
+/// Whether to publish `now`, `elapsed` after `before` was published. `jitter` between 0 and 1 spreads the
+/// quiet publishes of many nodes.
+#[must_use]
+pub fn due(before: Option<&Snapshot>, now: &Snapshot, elapsed: Duration, jitter: f64) -> Option<Due> {
+    let Some(before) = before else { return Some(Due::First) };
+    if elapsed < SHORTEST {
+        return None;
+    }
+    if THRESHOLDS.iter().any(|&threshold| (before.load >= threshold) != (now.load >= threshold)) {
+        return Some(Due::Crossed);
+    }
+    if (now.load - before.load).abs() > LOAD_CHANGE || now.scores.moved(&before.scores) {
+        return Some(Due::Moved);
+    }
+    // The last publish of a node that stops to lead says so: readers know by it how long silence is normal.
+    if now.leads() || before.leads() {
+        return Some(Due::Leading);
+    }
+    (elapsed >= LONGEST.mul_f64(1.0 - JITTER * super::ratio(jitter))).then_some(Due::Quiet)
+}
+
+impl Snapshot {
+    /// Workloads are observed, and they or the node's load matter enough to plan every two seconds.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.observed.is_some_and(|part| part >= LEAD_PART || self.load > LEAD_LOAD)
+    }
+}
+
+impl Scores {
+    fn moved(&self, before: &Self) -> bool {
+        [
+            self.capacity - before.capacity,
+            self.stability - before.stability,
+            self.affinity - before.affinity,
+            self.cost - before.cost,
+        ]
+        .iter()
+        .any(|change| change.abs() > SCORE_CHANGE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(load: f64) -> Snapshot {
+        let scores = Scores { capacity: 60.0, stability: 90.0, affinity: 50.0, cost: 50.0 };
+        Snapshot { scores, load, observed: None }
+    }
+
+    fn after(seconds: u64, before: &Snapshot, now: &Snapshot) -> Option<Due> {
+        due(Some(before), now, Duration::from_secs(seconds), 0.0)
+    }
+
+    #[test]
+    fn the_first_persona_is_told_at_once() {
+        assert_eq!(due(None, &at(0.1), Duration::ZERO, 0.0), Some(Due::First));
+    }
+
+    #[test]
+    fn what_moved_or_crossed_a_threshold_is_told_after_two_seconds() {
+        let cases = [
+            (at(0.40), at(0.44), None),
+            (at(0.40), at(0.46), Some(Due::Moved)),
+            (at(0.40), at(0.34), Some(Due::Moved)),
+            (at(0.74), at(0.76), Some(Due::Crossed)),
+            (at(0.91), at(0.89), Some(Due::Crossed)),
+        ];
+        for (before, now, expected) in cases {
+            assert_eq!(after(1, &before, &now), None);
+            assert_eq!(after(2, &before, &now), expected, "{} to {}", before.load, now.load);
+        }
+    }
+
+    #[test]
+    fn any_score_that_moved_by_more_than_five_points_is_told() {
+        let before = at(0.4);
+        for (points, expected) in [(4.9, None), (5.1, Some(Due::Moved)), (-5.1, Some(Due::Moved))] {
+            let scores = before.scores;
+            for scores in [
+                Scores { capacity: scores.capacity + points, ..scores },
+                Scores { stability: scores.stability + points, ..scores },
+                Scores { affinity: scores.affinity + points, ..scores },
+                Scores { cost: scores.cost + points, ..scores },
+            ] {
+                assert_eq!(after(2, &before, &Snapshot { scores, ..before }), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_node_that_carries_observed_work_is_told_every_two_seconds() {
+        let cases = [(0.1, 0.04, None), (0.1, 0.05, Some(Due::Leading)), (0.31, 0.0, Some(Due::Leading))];
+        for (load, part, expected) in cases {
+            let now = Snapshot { observed: Some(part), ..at(load) };
+            assert_eq!(after(2, &now, &now), expected, "load {load}, part {part}");
+            assert_eq!(after(1, &now, &now), None);
+        }
+    }
+
+    #[test]
+    fn a_node_that_no_longer_carries_observed_work_says_so_once() {
+        let [leading, idle] = [0.31, 0.29].map(|load| Snapshot { observed: Some(0.0), ..at(load) });
+        assert_eq!(after(2, &leading, &idle), Some(Due::Leading));
+        assert_eq!(after(2, &idle, &idle), None);
+    }
+
+    #[test]
+    fn a_quiet_node_is_told_within_a_minute_and_jitter_brings_it_forward() {
+        let quiet = at(0.2);
+        assert_eq!(after(59, &quiet, &quiet), None);
+        assert_eq!(after(60, &quiet, &quiet), Some(Due::Quiet));
+        assert_eq!(due(Some(&quiet), &quiet, Duration::from_secs(48), 1.0), Some(Due::Quiet));
+        assert_eq!(due(Some(&quiet), &quiet, Duration::from_secs(47), 1.0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn never_under_two_seconds_and_always_after_a_minute(
+            loads: [f64; 2], capacity: f64, part: Option<f64>, millis in 0_u64..200_000, jitter: f64,
+        ) {
+            let before = at(loads[0]);
+            let scores = Scores { capacity, ..before.scores };
+            let now = Snapshot { scores, load: loads[1], observed: part };
+            let due = due(Some(&before), &now, Duration::from_millis(millis), jitter);
+            prop_assert!(millis >= 2_000 || due.is_none());
+            prop_assert!(millis < 60_000 || due.is_some());
+        }
+    }
+}

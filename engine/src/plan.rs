@@ -1,0 +1,200 @@
+//! The planner: one tick of one route. Gates first, then what the lead must shed, then who takes it.
+
+mod demand_on_lead;
+mod memory;
+mod step;
+
+use std::time::Duration;
+
+use crate::{
+    allocate::{self, Ask, fill, may_take},
+    apportion::permille,
+    decision::{Decision, Phase, Share, Suppression, Trigger},
+    forecast::{Forecast, Quantile, Quantiles},
+    policy::{FailurePolicy, Policy},
+    resource::{Freshness, Resource},
+    score::calculate_score,
+};
+
+use demand_on_lead::DemandOnLead;
+pub use memory::Memory;
+use step::Step;
+
+/// What one tick is planned from.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'a> {
+    /// The caller's clock; any epoch, as long as it is always the same.
+    pub now: Duration,
+    /// The lead.
+    pub lead: &'a Resource,
+    /// Its alternates, in the order of the route.
+    pub alternates: &'a [Resource],
+    /// What is offered to the lead, ahead.
+    pub outlook: &'a Outlook,
+    /// Work of other routes that is planned but not yet seen, in cores: lead first, then the alternates.
+    pub unseen: &'a [f64],
+    /// What the route asks for.
+    pub policy: &'a Policy,
+}
+
+/// Forecasts of the offered load (the lead's load if everything went to it) on two time scales.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlook {
+    /// Short period: plans shares.
+    pub fine: Forecast,
+    /// Long period: starts warm-ups, tells people what comes.
+    pub coarse: Forecast,
+}
+
+impl Outlook {
+    /// Quantiles at a horizon, from the series that reaches that far.
+    #[must_use]
+    pub fn at(&self, after: Duration) -> Quantiles {
+        let fine_reach = self.fine.period * crate::forecast::HORIZON_STEPS[3];
+        if after <= fine_reach { self.fine.at(after) } else { self.coarse.at(after) }
+    }
+
+    /// The first moment at which the offered load reaches `level`, if either series sees one.
+    #[must_use]
+    pub fn reaches(&self, level: f64, quantile: Quantile) -> Option<Duration> {
+        self.fine.reaches(level, quantile).or_else(|| self.coarse.reaches(level, quantile))
+    }
+}
+
+/// Plans one tick. Same input, same output; the order of alternates does not matter except between equals.
+#[must_use]
+pub fn plan(input: &Input<'_>, mut memory: Memory) -> (Decision, Memory) {
+    let present = memory.targets_for(input);
+    memory.count_saturated(input);
+    let demand = DemandOnLead::assess(input, memory.remaining_warm_up(input), memory.saturated());
+    memory.count_hits(input, &demand, &present);
+
+    let step = step::decide(input, &demand, &memory, &present);
+    let (targets, insufficient) = place(input, &demand, &step, &present);
+    let warm = memory.remember(input, &step, &present, &targets);
+    let permille = warmed(&targets, &warm);
+
+    let decision = explain(input, &demand, &step, &memory, targets, &permille, &warm, insufficient);
+    memory.effective = Some(permille);
+    (decision, memory)
+}
+
+/// Turns a step into target shares, lead first, and tells whether nobody had room.
+fn place(input: &Input<'_>, demand: &DemandOnLead, step: &Step, present: &[u16]) -> (Vec<u16>, bool) {
+    let lead = match *step {
+        Step::Hold(Suppression::NoPersonas) if input.policy.failure == FailurePolicy::LeadOnly => {
+            return (lead_only(input), false);
+        }
+        Step::Hold(_) => return (present.to_vec(), false),
+        Step::Place { lead, .. } => lead,
+    };
+    let ask = Ask {
+        shed: 1.0 - f64::from(lead) / 1000.0,
+        demand: demand.movable * input.lead.capacity,
+        present: &present[1..],
+        unseen: input.unseen.get(1..).unwrap_or_default(),
+    };
+    let filled = fill(input.alternates, ask, input.policy);
+    let lead_room = (demand.wanted_lead - f64::from(lead) / 1000.0).max(0.0);
+    if filled.unplaced <= lead_room + 1e-9 && (input.lead.endpoints > 0 || filled.unplaced <= 1e-9) {
+        let mut shares = vec![f64::from(lead) / 1000.0 + filled.unplaced];
+        shares.extend(filled.shares);
+        return (permille(&shares), false);
+    }
+    let everybody: Vec<&Resource> = std::iter::once(input.lead).chain(input.alternates).collect();
+    let mut shares = allocate::spread(&everybody, input.policy);
+    for (share, (resource, &present)) in shares.iter_mut().zip(everybody.iter().zip(present)).skip(1) {
+        if !may_take(resource, present) && filled.shares.iter().any(|&s| s > 0.0) {
+            *share = 0.0;
+        }
+    }
+    (permille(&shares), true)
+}
+
+fn lead_only(input: &Input<'_>) -> Vec<u16> {
+    let mut shares = vec![0; input.alternates.len() + 1];
+    shares[0] = 1000;
+    shares
+}
+
+/// Shares for this tick: what an alternate is not yet warm for stays with the lead.
+fn warmed(targets: &[u16], warm: &[f64]) -> Vec<u16> {
+    let mut shares: Vec<f64> =
+        targets.iter().zip(warm).map(|(&t, &factor)| f64::from(t) / 1000.0 * factor).collect();
+    shares[0] = 1.0 - shares[1..].iter().sum::<f64>();
+    permille(&shares)
+}
+
+#[allow(clippy::too_many_arguments, reason = "everything that a decision tells people comes together here")]
+fn explain(
+    input: &Input<'_>,
+    demand: &DemandOnLead,
+    step: &Step,
+    memory: &Memory,
+    targets: Vec<u16>,
+    permille: &[u16],
+    warm: &[f64],
+    insufficient: bool,
+) -> Decision {
+    let before = memory.effective.as_deref().unwrap_or(permille);
+    let moved = before != permille;
+    let trigger = match *step {
+        Step::Place { trigger, .. } if moved => Some(trigger),
+        Step::Hold(Suppression::NoPersonas) if moved => Some(Trigger::Membership),
+        Step::Hold(_) if moved => Some(Trigger::WarmUp),
+        _ => None,
+    };
+    let warming = targets.iter().zip(warm).any(|(&t, &w)| t > 0 && w < 1.0);
+    let shares = std::iter::once(input.lead)
+        .chain(input.alternates)
+        .enumerate()
+        .map(|(i, resource)| Share {
+            resource: resource.name.clone(),
+            permille: permille[i],
+            target: targets[i],
+            warm: (i > 0 && targets[i] > 0).then_some(warm[i]),
+            score: calculate_score(&resource.scores, &input.policy.weights),
+            parts: resource.scores,
+            load: resource.load,
+            predicted: demand.predicted(input.lead, resource, f64::from(permille[i]) / 1000.0),
+            freshness: resource.freshness,
+            readiness: resource.readiness,
+        })
+        .collect();
+    Decision {
+        at: input.now,
+        phase: phase(input, memory, permille[0], warming),
+        trigger,
+        horizon: input.policy.objective.horizon,
+        offered: demand.offered,
+        observed: demand.observed,
+        objective: input.policy.objective.lead_load,
+        rung: input.outlook.fine.rung,
+        before: before.first().copied().unwrap_or(1000),
+        need: 1000 - (demand.wanted_lead * 1000.0) as u16,
+        shares,
+        suppressed_by: match *step {
+            Step::Hold(why) if why != Suppression::Hits || demand.over > 0.0 => Some(why),
+            _ => None,
+        },
+        insufficient,
+    }
+}
+
+fn phase(input: &Input<'_>, memory: &Memory, lead: u16, warming: bool) -> Phase {
+    const RECENT: Duration = Duration::from_secs(10);
+    let recently = |at: Option<Duration>| at.is_some_and(|at| input.now.saturating_sub(at) < RECENT);
+    if input.lead.freshness != Freshness::Fresh {
+        Phase::Degraded
+    } else if warming {
+        Phase::WarmingUp
+    } else if lead == 1000 {
+        Phase::Steady
+    } else if recently(memory.last_up) && memory.last_up >= memory.last_down {
+        Phase::Shifting
+    } else if recently(memory.last_down) {
+        Phase::Returning
+    } else {
+        Phase::Shifted
+    }
+}
