@@ -28,7 +28,7 @@ pub struct Ask<'a> {
     pub unseen: &'a [f64],
 }
 
-/// Stability under which an alternate gets nothing new (design section 6.1 asks for a floor; one bad hour in a
+/// Stability under which an alternate gets nothing new (one bad hour in a
 /// half-life of six brings a node to about this).
 pub const STABILITY_FLOOR: f64 = 20.0;
 

@@ -89,7 +89,7 @@ impl Default for Scores {
 }
 
 impl Freshness {
-    /// Fresh up to three publish periods, aged up to 180 s (design section 6.7), absent beyond or when never seen.
+    /// Fresh up to three publish periods, aged up to 180 s, absent beyond or when never seen.
     #[must_use]
     pub fn of(age: Option<Duration>, longest_publish_period: Duration) -> Self {
         match age {

@@ -8,7 +8,7 @@ use crate::{allocate::find_best_alternate, decision::Trigger, resource::Resource
 /// The lower threshold, as a part of the objective: below it, observed load gives shares back.
 const LOW: f64 = 0.8;
 
-/// Ticks in a row of observed saturation that allow a hard step (design section 6.4).
+/// Ticks in a row of observed saturation that allow a hard step: one may be a burst.
 const SATURATED_HITS: u32 = 3;
 
 /// An alternate may stand this far over its objective before it is relieved.

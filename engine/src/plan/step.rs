@@ -19,7 +19,7 @@ pub(super) enum Step {
     Place { lead: u16, trigger: Trigger },
 }
 
-/// Ticks in a row over the objective: few when far over, more when mildly (design section 6.4).
+/// Ticks in a row over the objective: few when far over, more when mildly (docs/planner.md has the measurements).
 const FAR_HITS: u32 = 2;
 const MILD_HITS: u32 = 4;
 const LOW_HITS: u32 = 3;
