@@ -1,0 +1,3 @@
+module foreshift.dev/e2e/images/pause
+
+go 1.25.0
