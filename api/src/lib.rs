@@ -3,7 +3,14 @@
 //! Types, defaults and CEL rules only: no I/O, no decisions. `crds/*.yaml` is generated from here and a test
 //! holds the two together.
 
-#![allow(unreachable_pub, reason = "the KubeSchema derive repeats the struct inside a function, where `pub` means nothing")]
+#![allow(
+    unreachable_pub,
+    reason = "the KubeSchema derive repeats the struct inside a function, where `pub` means nothing"
+)]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every rule of a `x_kube` and column of a `kube` attribute has the same keys"
+)]
 
 mod amounts;
 pub mod journal_route;

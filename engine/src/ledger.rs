@@ -18,7 +18,7 @@ struct Entry {
 
 impl Ledger {
     /// A route that has not planned for this long is gone.
-    const FORGET_AFTER: Duration = Duration::from_secs(60);
+    const FORGET_AFTER: Duration = Duration::from_mins(1);
 
     /// Notes what a route plans to put on a Service.
     pub fn record(&mut self, service: &str, route: &str, cores: f64, now: Duration) {

@@ -70,18 +70,18 @@ pub fn plan(input: &Input<'_>, mut memory: Memory) -> (Decision, Memory) {
     memory.count_hits(input, &demand, &present);
 
     let step = step::decide(input, &demand, &memory, &present);
-    let (targets, insufficient) = place(input, &demand, &step, &present);
-    let warm = memory.remember(input, &step, &present, &targets);
+    let (targets, insufficient) = place(input, &demand, step, &present);
+    let warm = memory.remember(input, step, &present, &targets);
     let permille = warmed(&targets, &warm);
 
-    let decision = explain(input, &demand, &step, &memory, targets, &permille, &warm, insufficient);
+    let decision = explain(input, &demand, step, &memory, &targets, &permille, &warm, insufficient);
     memory.effective = Some(permille);
     (decision, memory)
 }
 
 /// Turns a step into target shares, lead first, and tells whether nobody had room.
-fn place(input: &Input<'_>, demand: &DemandOnLead, step: &Step, present: &[u16]) -> (Vec<u16>, bool) {
-    let lead = match *step {
+fn place(input: &Input<'_>, demand: &DemandOnLead, step: Step, present: &[u16]) -> (Vec<u16>, bool) {
+    let lead = match step {
         Step::Hold(Suppression::NoPersonas) if input.policy.failure == FailurePolicy::LeadOnly => {
             return (lead_only(input), false);
         }
@@ -129,16 +129,16 @@ fn warmed(targets: &[u16], warm: &[f64]) -> Vec<u16> {
 fn explain(
     input: &Input<'_>,
     demand: &DemandOnLead,
-    step: &Step,
+    step: Step,
     memory: &Memory,
-    targets: Vec<u16>,
+    targets: &[u16],
     permille: &[u16],
     warm: &[f64],
     insufficient: bool,
 ) -> Decision {
     let before = memory.effective.as_deref().unwrap_or(permille);
     let moved = before != permille;
-    let trigger = match *step {
+    let trigger = match step {
         Step::Place { trigger, .. } if moved => Some(trigger),
         Step::Hold(Suppression::NoPersonas) if moved => Some(Trigger::Membership),
         Step::Hold(_) if moved => Some(Trigger::WarmUp),
@@ -173,7 +173,7 @@ fn explain(
         before: before.first().copied().unwrap_or(1000),
         need: 1000 - (demand.wanted_lead * 1000.0) as u16,
         shares,
-        suppressed_by: match *step {
+        suppressed_by: match step {
             Step::Hold(why) if why != Suppression::Hits || demand.over > 0.0 => Some(why),
             _ => None,
         },

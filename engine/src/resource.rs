@@ -94,7 +94,7 @@ impl Freshness {
     pub fn of(age: Option<Duration>, longest_publish_period: Duration) -> Self {
         match age {
             Some(age) if age <= longest_publish_period * 3 => Self::Fresh,
-            Some(age) if age <= Duration::from_secs(180) => Self::Aged,
+            Some(age) if age <= Duration::from_mins(3) => Self::Aged,
             _ => Self::Absent,
         }
     }

@@ -8,10 +8,10 @@
 /// the lead never gets more than `SLACK` beyond its share, and what is listed stays as long as that holds and
 /// the lead gets at most `STAY` less. So a slowly changing share makes few changes, and one at rest none.
 #[must_use]
-pub fn next_counts(shares: &[u16], available: &[u32], listed: &[u32]) -> Vec<u32> {
+pub fn counts(shares: &[u16], available: &[u32], listed: &[u32]) -> Vec<u32> {
     let Some(wanted) = wanted(shares, available) else { return available.to_vec() };
     if stays(&wanted, available, listed) {
-        return listed.to_vec();
+        return fullest(listed, available);
     }
     let choices = choices(&wanted, available);
     let lead = |counts: &[u32]| part(counts, 0);
@@ -22,12 +22,6 @@ pub fn next_counts(shares: &[u16], available: &[u32], listed: &[u32]) -> Vec<u32
         .or_else(|| nearest(choices.iter().filter(safe), &wanted))
         .or_else(|| nearest(choices.iter(), &wanted))
         .unwrap_or_else(|| available.to_vec())
-}
-
-/// The same when nothing is listed yet.
-#[must_use]
-pub fn counts(shares: &[u16], available: &[u32]) -> Vec<u32> {
-    next_counts(shares, available, &[])
 }
 
 /// The shares, in permille, that an even spread over `counts` endpoints comes to.
@@ -77,6 +71,18 @@ fn stays(wanted: &[f64], available: &[u32], listed: &[u32]) -> bool {
         && (part(listed, 0) < 1.0 || wanted[0] + SLACK >= 1.0)
         && (wanted[0] < 1.0 || part(listed, 0) >= 1.0)
         && distance(listed, wanted) <= STAY
+}
+
+/// The same mix over as many endpoints as there are: pods that came are used, whatever the share does.
+fn fullest(listed: &[u32], available: &[u32]) -> Vec<u32> {
+    let unit = listed.iter().copied().fold(0, greatest_common_divisor).max(1);
+    let mix = || listed.iter().map(|l| l / unit);
+    let times = mix().zip(available).filter(|(part, _)| *part > 0).map(|(part, a)| a / part).min();
+    mix().map(|part| part * times.unwrap_or(unit)).collect()
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 fn part(counts: &[u32], i: usize) -> f64 {
@@ -149,14 +155,14 @@ mod tests {
             (&[500, 500, 0], &[4, 0, 4], &[4, 0, 0]),
         ];
         for (shares, available, expected) in cases {
-            assert_eq!(counts(shares, available), expected, "{shares:?} of {available:?}");
+            assert_eq!(counts(shares, available, &[]), expected, "{shares:?} of {available:?}");
         }
     }
 
     #[test]
     fn a_target_is_never_left_without_endpoints() {
-        assert_eq!(counts(&[1000, 0], &[0, 3]), [0, 3]);
-        assert_eq!(counts(&[0, 0], &[2, 3]), [2, 3]);
+        assert_eq!(counts(&[1000, 0], &[0, 3], &[]), [0, 3]);
+        assert_eq!(counts(&[0, 0], &[2, 3], &[]), [2, 3]);
     }
 
     /// The lead's part of the endpoints, in permille, while its share goes through `path`; four pods a resource.
@@ -166,7 +172,7 @@ mod tests {
             .map(|lead| {
                 let elsewhere = 1000 - lead;
                 let best = elsewhere.min(500);
-                listed = next_counts(&[lead, best, elsewhere - best], &[4, 4, 4], &listed);
+                listed = counts(&[lead, best, elsewhere - best], &[4, 4, 4], &listed);
                 (lead, listed.clone())
             })
             .collect()
@@ -190,15 +196,22 @@ mod tests {
 
     #[test]
     fn the_last_step_back_is_made_and_what_has_no_share_is_not_listed() {
-        assert_eq!(next_counts(&[1000, 0, 0], &[4, 4, 4], &[4, 1, 0]), [4, 0, 0]);
-        assert_eq!(next_counts(&[500, 0, 500], &[4, 4, 4], &[4, 4, 0]), [4, 0, 4]);
-        assert_eq!(next_counts(&[0, 1000, 0], &[4, 4, 4], &[1, 4, 0]), [0, 4, 0]);
+        assert_eq!(counts(&[1000, 0, 0], &[4, 4, 4], &[4, 1, 0]), [4, 0, 0]);
+        assert_eq!(counts(&[500, 0, 500], &[4, 4, 4], &[4, 4, 0]), [4, 0, 4]);
+        assert_eq!(counts(&[0, 1000, 0], &[4, 4, 4], &[1, 4, 0]), [0, 4, 0]);
     }
 
     #[test]
     fn endpoints_that_are_gone_do_not_count_as_listed() {
-        assert_eq!(next_counts(&[500, 500, 0], &[2, 4, 4], &[4, 4, 0])[0], 2);
-        assert_eq!(next_counts(&[500, 500, 0], &[0, 4, 4], &[4, 4, 0])[0], 0);
+        assert_eq!(counts(&[500, 500, 0], &[2, 4, 4], &[4, 4, 0])[0], 2);
+        assert_eq!(counts(&[500, 500, 0], &[0, 4, 4], &[4, 4, 0])[0], 0);
+    }
+
+    #[test]
+    fn pods_that_came_are_listed_in_the_same_mix() {
+        assert_eq!(counts(&[1000, 0], &[4, 4], &[3, 0]), [4, 0]);
+        assert_eq!(counts(&[800, 200], &[8, 4], &[4, 1]), [8, 2]);
+        assert_eq!(counts(&[800, 200], &[5, 4], &[4, 1]), [4, 1]);
     }
 
     #[test]
@@ -217,14 +230,14 @@ mod tests {
             parts in prop::collection::vec((0u16..1000, 0u32..12), 1..8)
         ) {
             let (shares, available): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-            let counts = counts(&shares, &available);
+            let counts = counts(&shares, &available, &[]);
             prop_assert!(counts.iter().zip(&available).all(|(c, a)| c <= a));
             prop_assert_eq!(counts.iter().sum::<u32>() == 0, available.iter().sum::<u32>() == 0);
         }
 
         #[test]
         fn with_many_endpoints_a_share_is_met_within_two_points(a in 0u16..=1000) {
-            let counts = counts(&[a, 1000 - a], &[50, 50]);
+            let counts = counts(&[a, 1000 - a], &[50, 50], &[]);
             prop_assert!((i32::from(realised(&counts)[0]) - i32::from(a)).abs() <= 20);
         }
     }

@@ -37,12 +37,12 @@ fn the_engine_depends_on_no_crate() {
 }
 
 fn visit(folder: &Path, look: &mut impl FnMut(&Path, &str)) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("the sources can be listed") {
+        let path = entry.expect("the sources can be listed").path();
         if path.is_dir() {
             visit(&path, look);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            look(&path, &fs::read_to_string(&path).unwrap());
+            look(&path, &fs::read_to_string(&path).expect("the sources can be read"));
         }
     }
 }

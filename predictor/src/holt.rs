@@ -1,4 +1,4 @@
-//! Damped-trend exponential smoothing (Gardner and McKenzie, 1985): the challenger that the network has to beat.
+//! Damped-trend exponential smoothing (Gardner and `McKenzie`, 1985): the challenger that the network has to beat.
 
 use crate::PointForecast;
 

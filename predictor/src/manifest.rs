@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::{HEADS, LEVELS, ModelError, WINDOW};
 
 /// Largest manifest that is read.
-pub const MAX_MANIFEST_BYTES: usize = 1 << 20;
+pub(crate) const MAX_MANIFEST_BYTES: usize = 1 << 20;
 
 /// Fewest golden vectors that a manifest must bring.
-pub const MIN_GOLDEN: usize = 32;
+pub(crate) const MIN_GOLDEN: usize = 32;
 
 /// Description of one model file; written by the trainer, read before the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

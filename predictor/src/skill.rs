@@ -105,9 +105,9 @@ mod tests {
     fn after(records: &[(usize, f64)]) -> Skill {
         let mut skill = Skill::default();
         for &(count, model) in records {
-            (0..count).for_each(|_| {
-                skill.record(Losses { model: Some((model, 0.8)), holt: 0.10, last_value: 0.12 })
-            });
+            for _ in 0..count {
+                skill.record(Losses { model: Some((model, 0.8)), holt: 0.10, last_value: 0.12 });
+            }
         }
         skill
     }

@@ -96,6 +96,7 @@ impl Grid {
     }
 
     /// The complete steps, oldest first; at most [`STEPS`].
+    #[must_use]
     pub fn values(&self) -> impl ExactSizeIterator<Item = f64> + '_ {
         self.steps.iter().copied()
     }

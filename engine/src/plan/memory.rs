@@ -15,7 +15,7 @@ const SATURATED_HITS: u32 = 3;
 const OVERFULL: f64 = 1.1;
 
 /// An alternate without a share for this long is cold again.
-const COOL_AFTER: Duration = Duration::from_secs(600);
+const COOL_AFTER: Duration = Duration::from_mins(10);
 
 /// What the planner remembers of a route between ticks. A default one begins with everything on the lead.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -129,18 +129,18 @@ impl Memory {
     pub(super) fn remember(
         &mut self,
         input: &Input<'_>,
-        step: &Step,
+        step: Step,
         present: &[u16],
         targets: &[u16],
     ) -> Vec<f64> {
         if let Step::Place { trigger, .. } = step {
             self.hits.overfull = 0;
-            if *trigger == Trigger::Saturation {
+            if trigger == Trigger::Saturation {
                 self.last_hard = Some(input.now);
             }
             if targets[0] < present[0] {
                 (self.last_up, self.hits.far, self.hits.mild) = (Some(input.now), 0, 0);
-            } else if *trigger == Trigger::Headroom {
+            } else if trigger == Trigger::Headroom {
                 (self.last_down, self.hits.low) = (Some(input.now), 0);
             }
         }
