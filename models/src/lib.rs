@@ -1,0 +1,20 @@
+//! Trains the load forecaster and writes it as ONNX.
+//!
+//! The way through: [`traces`] and [`episodes`] give series, [`windows`] splits them, [`recipe`] mixes what is learned
+//! from, [`training`] fits a [`network`], [`onnx`] writes it down, [`release`] adds the manifest and the model card,
+//! [`report`] judges the result against the baselines. Equal seeds and data give equal files.
+
+pub mod contest;
+pub mod episodes;
+pub mod features;
+pub mod network;
+pub mod noise;
+pub mod onnx;
+pub mod optimiser;
+pub mod probes;
+pub mod recipe;
+pub mod release;
+pub mod report;
+pub mod traces;
+pub mod training;
+pub mod windows;

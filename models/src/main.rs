@@ -1,0 +1,82 @@
+//! `foreshift-trainer`: trains the load forecaster, or judges one.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use foreshift_models::release::{Release, sources};
+use foreshift_models::report::Report;
+use foreshift_models::training::{Schedule, train};
+use foreshift_models::{recipe, traces};
+
+/// Trains Foreshift's load forecaster and judges it.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network and write load.onnx, load.json and CARD.md.
+    Train(Train),
+    /// Print how good a model is, by data set and against the baselines.
+    Evaluate(Evaluate),
+}
+
+#[derive(Args)]
+struct Train {
+    /// Folder with nab/, worldcup98/ and azure-llm/ (see models/README.md).
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder to write to; made if need be.
+    #[arg(long)]
+    out: PathBuf,
+    /// Seed of the weights, the episodes and the order of the windows.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Optimiser steps.
+    #[arg(long, default_value_t = Schedule::default().steps, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+}
+
+#[derive(Args)]
+struct Evaluate {
+    /// Folder with nab/, worldcup98/ and azure-llm/ (see models/README.md).
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder with load.onnx and load.json.
+    #[arg(long)]
+    model: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Train(arguments) => run_training(&arguments),
+        Command::Evaluate(arguments) => run_evaluation(&arguments),
+    }
+}
+
+fn run_training(arguments: &Train) -> anyhow::Result<()> {
+    let sets = traces::read(&arguments.data)?;
+    let mixture = recipe::mixture(&sets, recipe::EPISODES, arguments.seed);
+    let schedule = Schedule { steps: arguments.steps, ..Schedule::default() };
+    let network = train(&mixture, arguments.seed, &schedule, |step, loss| {
+        eprintln!("step {step} of {}: pinball loss {loss:.4}", schedule.steps);
+    });
+    let release = Release::new(&network, arguments.seed, &schedule, sources(&sets));
+    let model = release.load().context("the trained model is not fit to be shipped")?;
+    let report = Report::of(&sets, |window| model.predict(window))?;
+    release.write(&arguments.out, &report)?;
+    eprintln!("wrote load.onnx, load.json and CARD.md to {}", arguments.out.display());
+    Ok(())
+}
+
+fn run_evaluation(arguments: &Evaluate) -> anyhow::Result<()> {
+    let sets = traces::read(&arguments.data)?;
+    let model = Release::read(&arguments.model)?.load()?;
+    let report = Report::of(&sets, |window| model.predict(window))?;
+    write!(std::io::stdout().lock(), "## {}\n\n{report}", model.name()).context("cannot print the report")
+}
