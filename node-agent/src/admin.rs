@@ -1,0 +1,137 @@
+//! The admin port: health, metrics and the newest persona. It changes nothing and holds no secret.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::persona::Report;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the port shows.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// All metrics.
+    pub registry: Arc<Registry>,
+    /// The newest persona.
+    pub reports: watch::Receiver<Option<Arc<Report>>>,
+    /// Whether the node can be sampled.
+    pub sampling: Arc<AtomicBool>,
+    /// Whether a publish was tried; how it went is no matter of readiness.
+    pub attempted: watch::Receiver<bool>,
+}
+
+/// Serves until `stop` holds true.
+pub async fn serve(listener: TcpListener, admin: Admin, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    axum::serve(listener, router(admin))
+        .with_graceful_shutdown(async move {
+            stop.wait_for(|stop| *stop).await.ok();
+        })
+        .await
+}
+
+/// `/livez`, `/readyz`, `/metrics`, `/persona`.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        // One thread does everything here: whoever gets an answer knows that it turns.
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/persona", get(persona))
+        .with_state(admin)
+}
+
+async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    if !admin.sampling.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "the node is not sampled")
+    } else if !*admin.attempted.borrow() {
+        (StatusCode::SERVICE_UNAVAILABLE, "nothing was published yet")
+    } else {
+        (StatusCode::OK, "ok")
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let mut body = String::new();
+    match encode(&mut body, &admin.registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], body).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn persona(State(admin): State<Admin>) -> Response {
+    let report = admin.reports.borrow().clone();
+    let Some(report) = report else {
+        return (StatusCode::NOT_FOUND, "there is no sample yet").into_response();
+    };
+    match serde_json::to_string(&report.status) {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::Request};
+    use foreshift_api::ResourcePersonaStatus;
+    use foreshift_engine::persona::{publish::Snapshot, score::Scores};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    async fn get(admin: &Admin, path: &str) -> (u16, String) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router(admin.clone()).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn report() -> Report {
+        let scores = Scores { capacity: 60.0, stability: 90.0, affinity: 50.0, cost: 50.0 };
+        Report {
+            status: ResourcePersonaStatus { boot_id: "0a1b".into(), ..ResourcePersonaStatus::default() },
+            snapshot: Snapshot { scores, load: 0.4, observed: None },
+        }
+    }
+
+    #[tokio::test]
+    async fn ready_is_who_samples_and_has_tried_to_publish() {
+        let mut registry = Registry::with_prefix("foreshift_agent");
+        let metrics = Metrics::register(&mut registry);
+        let (reports, newest) = watch::channel(None);
+        let (attempt, attempted) = watch::channel(false);
+        let sampling = Arc::new(AtomicBool::new(false));
+        let admin =
+            Admin { registry: Arc::new(registry), reports: newest, sampling: sampling.clone(), attempted };
+        assert_eq!(get(&admin, "/livez").await.0, 200);
+        assert_eq!(get(&admin, "/readyz").await, (503, "the node is not sampled".into()));
+        assert_eq!(get(&admin, "/persona").await.0, 404);
+        sampling.store(true, Ordering::Relaxed);
+        assert_eq!(get(&admin, "/readyz").await, (503, "nothing was published yet".into()));
+        attempt.send_replace(true);
+        assert_eq!(get(&admin, "/readyz").await, (200, "ok".into()));
+        metrics.show(&report());
+        reports.send_replace(Some(Arc::new(report())));
+        assert!(get(&admin, "/persona").await.1.contains(r#""bootID":"0a1b""#));
+        let metrics = get(&admin, "/metrics").await.1;
+        for line in ["foreshift_agent_load 0.4", r#"foreshift_agent_score{kind="capacity"} 60.0"#] {
+            assert!(metrics.contains(line), "{metrics}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Wires the agent together: one thread, four tasks, and the early end of any of them ends the process.
+
+use std::{io, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use foreshift_node_agent::{
+    admin::{self, Admin},
+    agent::Agent,
+    args::Args,
+    logging,
+    metrics::Metrics,
+    persona::{Identity, Persona},
+    publish::Publisher,
+    resume::resume,
+    sources::{Roots, Sources},
+    store::Store,
+    watch::{Known, follow},
+};
+use futures::FutureExt;
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use prometheus_client::registry::Registry;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
+use tracing::info;
+
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    logging::start(&args.log, args.log_format).context("--log is not a filter; write for example `info`")?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let sources = Sources::open(&Roots::from(&args))?;
+    let client = Client::try_default().await.context("no way to the API server")?;
+    let listener =
+        TcpListener::bind(args.admin).await.with_context(|| format!("cannot listen on {}", args.admin))?;
+    let store = args.state_dir.as_deref().map(Store::new);
+    let memory = resume(client.clone(), &args.node_name, store.as_ref()).await;
+    let now = Timestamp::now();
+    let identity =
+        Identity { source: sources.description().to_owned(), boot_id: sources.boot_id().to_owned() };
+    let persona = Persona::new(identity, args.cost.into(), args.half_life, memory, now.as_second() as f64);
+    info!(node = args.node_name, source = sources.description(), "sampling");
+
+    let mut registry = Registry::with_prefix("foreshift_agent");
+    let metrics = Metrics::register(&mut registry);
+    let agent = Agent::new(sources, persona, store, metrics.clone(), Timestamp::now);
+    let mut dice = SmallRng::seed_from_u64(now.as_nanosecond() as u64);
+    let publisher = Publisher::new(client.clone(), &args.node_name, metrics, move || dice.random());
+    let (stop, stopped) = watch::channel(false);
+    let (tell_known, known) = watch::channel(Known::default());
+    let (tell_report, reports) = watch::channel(None);
+    let (tell_attempt, attempted) = watch::channel(false);
+    let admin = Admin {
+        registry: Arc::new(registry),
+        reports: reports.clone(),
+        sampling: agent.sampling(),
+        attempted,
+    };
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(admin::serve(listener, admin, stopped.clone()));
+    tasks.spawn(agent.run(known.clone(), tell_report, stopped.clone()).map(Ok));
+    tasks.spawn(until(stopped.clone(), async move { publisher.run(reports, known, tell_attempt).await }));
+    tasks.spawn(until(stopped, async move { follow(client, &args.node_name, tell_known).await }));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        ended = tasks.join_next() => bail!("a task ended early: {ended:?}"),
+    }
+    info!("stopping");
+    stop.send_replace(true);
+    let ended = timeout(SHUTDOWN_TIMEOUT, tasks.join_all()).await.context("did not stop in time")?;
+    Ok(ended.into_iter().collect::<io::Result<()>>()?)
+}
+
+/// Drops `work`, wherever it waits, as soon as `stop` holds true.
+async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) -> io::Result<()> {
+    tokio::select! {
+        () = work => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    Ok(())
+}

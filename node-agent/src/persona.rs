@@ -1,0 +1,281 @@
+//! The persona as a fold over samples: pure, with the time in the samples.
+//!
+//! [`Persona::observe`] takes a sample in, [`Persona::report`] gives the status to publish and what the publish
+//! rule compares. Loads and scores are the engine's; what outlives a restart is a [`Memory`].
+
+mod budget;
+mod memory;
+mod series;
+mod status;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use foreshift_api::{
+    Span,
+    resource_persona::{CostSpec, ResourcePersonaStatus, WorkloadSpec},
+};
+use foreshift_engine::persona::{
+    decay::{Decayed, DecayedCount},
+    load::{self, Limit, Usage},
+    publish::Snapshot,
+    score::{self, PowerModel, Prices, Scores, Steadiness},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use self::series::Series;
+use crate::sample::{Sample, WorkloadSample};
+
+pub use self::{
+    budget::STATUS_BYTES,
+    memory::{Averages, Memory},
+};
+
+/// Time after which an event counts half, unless told otherwise.
+pub const HALF_LIFE: Span = Span::from_secs(6 * 3600);
+
+/// What is shown of CPU, memory and network is a mean that forgets half in this time: calmer than one sample,
+/// and no older than a publish.
+const SHOWN_HALF_LIFE: Duration = Duration::from_secs(1);
+
+/// What the node costs, as far as the command line knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Costing {
+    /// Prices; those in a persona's `spec.cost` win.
+    pub prices: Prices,
+    /// Power between idle and busy.
+    pub power: Option<PowerModel>,
+    /// Hourly cost that scores 50.
+    pub reference: Option<f64>,
+}
+
+/// What does not change while the agent runs.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// Where the CPU figures come from.
+    pub source: String,
+    /// The kernel's boot id.
+    pub boot_id: String,
+}
+
+/// What the API server says of the node while it is sampled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Surroundings {
+    /// Whether the Node is Ready; `None` while that is not known.
+    pub ready: Option<bool>,
+    /// The persona's `spec.cost`.
+    pub cost: Option<CostSpec>,
+    /// The persona's `spec.workloads`.
+    pub workloads: Vec<WorkloadSpec>,
+}
+
+/// What is published, and what the publish rule compares.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The agent's part of the status; `sequence` is the publisher's.
+    pub status: ResourcePersonaStatus,
+    /// Scores and load.
+    pub snapshot: Snapshot,
+}
+
+/// The state of the fold.
+#[derive(Debug)]
+pub struct Persona {
+    identity: Identity,
+    costing: Costing,
+    half_life: Duration,
+    newest: Option<Sample>,
+    failure: Option<String>,
+    shown: Shown,
+    load: Series,
+    workloads: BTreeMap<(String, String), Observed>,
+    ready: Decayed,
+    contention: Decayed,
+    restarts: DecayedCount,
+    conditions: Vec<Condition>,
+}
+
+/// What is kept of one observed Service.
+#[derive(Debug, Default)]
+struct Observed {
+    series: Series,
+    cpu: Calmed,
+    memory: Usage,
+    pods: usize,
+}
+
+/// The three dimensions as they are shown.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shown {
+    cpu: Calmed,
+    memory: Calmed,
+    network: Calmed,
+}
+
+/// Short means of one dimension, and the newest figures beside them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Calmed {
+    newest: Usage,
+    used: Decayed,
+    pressure: Decayed,
+    throttled: Decayed,
+}
+
+impl Persona {
+    /// A persona that knows only its `memory`, from before `unix` (seconds since 1970).
+    #[must_use]
+    pub fn new(
+        identity: Identity,
+        costing: Costing,
+        half_life: Span,
+        memory: Option<Memory>,
+        unix: f64,
+    ) -> Self {
+        let mut persona = Self {
+            identity,
+            costing,
+            half_life: half_life.get(),
+            newest: None,
+            failure: None,
+            shown: Shown::default(),
+            load: Series::default(),
+            workloads: BTreeMap::new(),
+            ready: Decayed::default(),
+            contention: Decayed::default(),
+            restarts: DecayedCount::default(),
+            conditions: Vec::new(),
+        };
+        if let Some(memory) = memory {
+            persona.remember(memory, unix);
+        }
+        persona
+    }
+
+    /// The node was like this since the sample before.
+    pub fn observe(&mut self, sample: Sample, surroundings: &Surroundings) {
+        let elapsed = sample.elapsed;
+        self.shown.observe(&sample);
+        let limit = load::limiting(&sample.cpu, &sample.memory, &sample.network);
+        self.load.push(sample.unix, limit.load);
+        match surroundings.ready {
+            Some(ready) => self.ready.observe(f64::from(ready), elapsed, self.half_life),
+            None => self.ready.fade(elapsed, self.half_life),
+        }
+        let contention = score::contention(&sample.cpu, &sample.memory);
+        self.contention.observe(contention, elapsed, self.half_life);
+        let restarts = sample.workloads.iter().map(|workload| workload.restarts).sum();
+        self.restarts.observe(restarts, elapsed, self.half_life);
+        self.observe_workloads(&sample);
+        self.failure = None;
+        self.newest = Some(sample);
+    }
+
+    /// The node could not be sampled; the persona says so until it can be.
+    pub fn failed(&mut self, error: String) {
+        self.failure = Some(error);
+    }
+
+    /// The persona now; `None` before the first sample.
+    #[must_use]
+    pub fn report(&mut self, surroundings: &Surroundings) -> Option<Report> {
+        let sample = self.newest.as_ref()?;
+        let snapshot = self.snapshot(sample, surroundings);
+        let status = self.status(sample, &snapshot, surroundings);
+        self.conditions.clone_from(&status.conditions);
+        Some(Report { status, snapshot })
+    }
+
+    /// What a restarted agent goes on with; `None` before the first sample.
+    #[must_use]
+    pub fn memory(&mut self, surroundings: &Surroundings) -> Option<Memory> {
+        let status = self.report(surroundings)?.status;
+        Some(Memory { status, averages: self.averages() })
+    }
+
+    fn observe_workloads(&mut self, sample: &Sample) {
+        let key = |workload: &WorkloadSample| (workload.namespace.clone(), workload.service.clone());
+        let asked: Vec<_> = sample.workloads.iter().map(key).collect();
+        self.workloads.retain(|workload, _| asked.contains(workload));
+        for (key, workload) in asked.into_iter().zip(&sample.workloads) {
+            let observed = self.workloads.entry(key).or_default();
+            observed.series.push(sample.unix, workload.cpu.used);
+            observed.cpu.observe(workload.cpu, sample.elapsed);
+            (observed.memory, observed.pods) = (workload.memory, workload.pods);
+        }
+    }
+
+    fn snapshot(&self, sample: &Sample, surroundings: &Surroundings) -> Snapshot {
+        let (cpu, capacity) = (self.shown.cpu.usage(), sample.cpu.capacity);
+        let limit = self.shown.limit();
+        let hourly = self.prices(surroundings).hourly(self.watts());
+        let used: f64 = self.workloads.values().map(|observed| observed.cpu.usage().used).sum();
+        let observed = (!self.workloads.is_empty()).then_some(used / capacity);
+        Snapshot {
+            scores: Scores {
+                capacity: score::capacity(limit, &cpu),
+                stability: score::stability(&self.steadiness()),
+                affinity: score::NEUTRAL,
+                cost: score::cost(hourly, self.costing.reference),
+            },
+            load: limit.load,
+            observed: observed.filter(|part| part.is_finite()),
+        }
+    }
+
+    fn steadiness(&self) -> Steadiness {
+        Steadiness {
+            ready_ratio: self.ready.mean(1.0),
+            // The agent sees no entries, so no errors of theirs: who routes them reports those.
+            error_ratio: 0.0,
+            contention: self.contention.mean(0.0),
+            restarts: self.restarts.get(),
+        }
+    }
+
+    fn watts(&self) -> Option<f64> {
+        self.costing.power.map(|power| power.watts(self.shown.cpu.usage().utilisation()))
+    }
+
+    fn prices(&self, surroundings: &Surroundings) -> Prices {
+        let flags = self.costing.prices;
+        let Some(own) = &surroundings.cost else { return flags };
+        let number = |amount: Option<foreshift_api::Decimal>| amount.map(foreshift_api::Decimal::get);
+        Prices {
+            node: number(own.hourly_price).or(flags.node),
+            licences: number(own.license_per_hour).or(flags.licences),
+            kilowatt_hour: number(own.price_per_kilowatt_hour).or(flags.kilowatt_hour),
+        }
+    }
+}
+
+impl Shown {
+    fn observe(&mut self, sample: &Sample) {
+        self.cpu.observe(sample.cpu, sample.elapsed);
+        self.memory.observe(sample.memory, sample.elapsed);
+        self.network.observe(sample.network, sample.elapsed);
+    }
+
+    fn limit(&self) -> Limit {
+        load::limiting(&self.cpu.usage(), &self.memory.usage(), &self.network.usage())
+    }
+}
+
+impl Calmed {
+    fn observe(&mut self, usage: Usage, elapsed: Duration) {
+        let known = if usage.used.is_finite() { usage.used } else { self.newest.used };
+        self.newest = Usage { used: known, ..usage };
+        self.used.observe(usage.used, elapsed, SHOWN_HALF_LIFE);
+        for (mean, part) in [(&mut self.pressure, usage.pressure), (&mut self.throttled, usage.throttled)] {
+            mean.observe(part.unwrap_or(f64::NAN), elapsed, SHOWN_HALF_LIFE);
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        let Usage { capacity, used, pressure, throttled } = self.newest;
+        Usage {
+            capacity,
+            used: self.used.mean(used),
+            pressure: pressure.map(|part| self.pressure.mean(part)),
+            throttled: throttled.map(|part| self.throttled.mean(part)),
+        }
+    }
+}

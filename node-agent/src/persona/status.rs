@@ -1,0 +1,186 @@
+//! The persona as the API shows it: rounded so that noise is no news, conditions with the time they turned.
+
+use foreshift_api::{
+    Decimal, Span,
+    resource_persona::{
+        self as api, Capacity, CostStatus, ResourcePersonaStatus, Stability, WattsSource, WorkloadStatus,
+    },
+};
+use foreshift_engine::persona::{
+    load::{self, Dimension, Limit, Usage},
+    publish::{Snapshot, THRESHOLDS},
+};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
+
+use super::{Observed, Persona, Surroundings, budget};
+use crate::sample::Sample;
+
+/// Load at which the node saturates: the default of a route.
+const SATURATING: f64 = THRESHOLDS[1];
+
+/// A node that saturates does so until it falls below this, so that the condition does not flap.
+const RELIEVED: f64 = SATURATING - 0.05;
+
+const READY: &str = "Ready";
+const SATURATES: &str = "Saturating";
+
+/// Units that figures are rounded to.
+const MEBIBYTE: f64 = 1_048_576.0;
+const KILOBYTE: f64 = 1000.0;
+
+impl Persona {
+    pub(super) fn status(
+        &self,
+        sample: &Sample,
+        snapshot: &Snapshot,
+        surroundings: &Surroundings,
+    ) -> ResourcePersonaStatus {
+        let at = timestamp(sample.unix);
+        let limit = self.shown.limit();
+        let mut status = ResourcePersonaStatus {
+            observed_at: Some(Time(at)),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            boot_id: self.identity.boot_id.clone(),
+            scores: Some(api::Scores {
+                capacity: snapshot.scores.capacity.round() as i32,
+                stability: snapshot.scores.stability.round() as i32,
+                affinity: snapshot.scores.affinity.round() as i32,
+                cost: snapshot.scores.cost.round() as i32,
+            }),
+            capacity: Some(self.capacity(limit)),
+            stability: Some(self.stability(sample)),
+            cost: self.cost(surroundings),
+            history: Some(self.load.history()),
+            conditions: vec![self.ready_condition(surroundings, at), self.saturating_condition(limit, at)],
+            ..ResourcePersonaStatus::default()
+        };
+        let rows = self.workloads.iter().map(|((namespace, service), observed)| WorkloadStatus {
+            namespace: namespace.clone(),
+            service: service.clone(),
+            ..row(observed)
+        });
+        budget::fill(&mut status, &rows.collect::<Vec<_>>(), budget::STATUS_BYTES);
+        status
+    }
+
+    fn capacity(&self, limit: Limit) -> Capacity {
+        Capacity {
+            limiting: match limit.dimension {
+                Dimension::Cpu => api::Dimension::Cpu,
+                Dimension::Memory => api::Dimension::Memory,
+                Dimension::Network => api::Dimension::Network,
+            },
+            load: Decimal::rounded(limit.load, 3),
+            cpu: cores(&self.shown.cpu.usage()),
+            memory: to_unit(&self.shown.memory.usage(), MEBIBYTE),
+            network: to_unit(&self.shown.network.usage(), KILOBYTE),
+            source: self.identity.source.clone(),
+        }
+    }
+
+    fn stability(&self, sample: &Sample) -> Stability {
+        let steadiness = self.steadiness();
+        Stability {
+            uptime_seconds: i64::try_from(sample.uptime.as_secs()).unwrap_or(i64::MAX),
+            ready_ratio: Decimal::rounded(steadiness.ready_ratio, 4),
+            error_ratio: Decimal::rounded(steadiness.error_ratio, 4),
+            contention: Decimal::rounded(steadiness.contention, 3),
+            restarts: Decimal::rounded(steadiness.restarts, 2),
+            half_life: Span::from_secs(self.half_life.as_secs()),
+        }
+    }
+
+    fn cost(&self, surroundings: &Surroundings) -> Option<CostStatus> {
+        let watts = self.watts();
+        let hourly = self.prices(surroundings).hourly(watts);
+        (watts.is_some() || hourly.is_some()).then(|| CostStatus {
+            hourly: Decimal::rounded(hourly.unwrap_or(0.0), 4),
+            watts: Decimal::rounded(watts.unwrap_or(0.0), 0),
+            watts_source: if watts.is_some() { WattsSource::Model } else { WattsSource::None },
+        })
+    }
+
+    fn ready_condition(&self, surroundings: &Surroundings, at: Timestamp) -> Condition {
+        let (status, reason, message) = match (&self.failure, surroundings.ready) {
+            (Some(error), _) => (false, "NotSampled", error.clone()),
+            (None, Some(false)) => (false, "NodeNotReady", "the Node is not Ready".to_owned()),
+            (None, _) => (true, "Sampled", "the node is sampled every second".to_owned()),
+        };
+        self.condition(READY, status, reason, message, at)
+    }
+
+    fn saturating_condition(&self, limit: Limit, at: Timestamp) -> Condition {
+        let was = self
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == SATURATES && condition.status == "True");
+        let status = limit.load >= if was { RELIEVED } else { SATURATING };
+        let (reason, side) = if status { ("Full", "at or over") } else { ("Headroom", "under") };
+        let message = format!("load of the limiting dimension is {side} {SATURATING}");
+        self.condition(SATURATES, status, reason, message, at)
+    }
+
+    fn condition(
+        &self,
+        type_: &str,
+        status: bool,
+        reason: &str,
+        message: String,
+        at: Timestamp,
+    ) -> Condition {
+        let status = if status { "True" } else { "False" };
+        let same = |before: &&Condition| before.type_ == type_ && before.status == status;
+        let since = self.conditions.iter().find(same).map(|before| before.last_transition_time.clone());
+        Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message,
+            observed_generation: None,
+            last_transition_time: since.unwrap_or(Time(at)),
+        }
+    }
+}
+
+fn row(observed: &Observed) -> WorkloadStatus {
+    let cpu = observed.cpu.usage();
+    WorkloadStatus {
+        pods: i32::try_from(observed.pods).unwrap_or(i32::MAX),
+        cpu: cores(&cpu),
+        memory: to_unit(&observed.memory, MEBIBYTE),
+        load: Decimal::rounded(load::cpu(&cpu).max(observed.memory.utilisation()), 3),
+        fine: observed.series.fine(),
+        coarse: observed.series.coarse(),
+        ..WorkloadStatus::default()
+    }
+}
+
+fn cores(usage: &Usage) -> api::Usage {
+    api::Usage {
+        capacity: Decimal::rounded(usage.capacity, 3),
+        used: Decimal::rounded(usage.used, 3),
+        ..parts(usage)
+    }
+}
+
+fn to_unit(usage: &Usage, unit: f64) -> api::Usage {
+    let rounded = |value: f64| Decimal::new((value / unit).round() * unit);
+    api::Usage { capacity: Decimal::new(usage.capacity.round()), used: rounded(usage.used), ..parts(usage) }
+}
+
+fn parts(usage: &Usage) -> api::Usage {
+    let hundredths = |part: Option<f64>| part.map(|part| Decimal::rounded(part, 2));
+    api::Usage {
+        pressure: hundredths(usage.pressure),
+        throttled: hundredths(usage.throttled),
+        ..api::Usage::default()
+    }
+}
+
+/// Whole seconds: what the API keeps of a time.
+fn timestamp(unix: f64) -> Timestamp {
+    Timestamp::from_second(unix as i64).unwrap_or(Timestamp::UNIX_EPOCH)
+}

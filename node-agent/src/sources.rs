@@ -1,0 +1,325 @@
+//! Reads the node: counters of the kernel in, a [`Sample`] of rates out.
+//!
+//! CPU and memory must be readable; network, pressure and pods are left out where the node does not tell.
+
+mod cgroup;
+mod cpu;
+mod files;
+mod machine;
+mod memory;
+mod network;
+mod pod;
+mod pods;
+mod pressure;
+mod search;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use foreshift_api::resource_persona::WorkloadSpec;
+use foreshift_engine::persona::load::Usage;
+
+use self::{
+    cgroup::{Cgroup, Hierarchy},
+    files::Files,
+    machine::Machine,
+    network::Network,
+    pods::Pods,
+    pressure::{Pressure, Stalls, waited},
+};
+use crate::{args::Args, outage::Outage, sample::Sample};
+
+#[cfg(test)]
+pub(crate) use self::files::fixture;
+pub use self::{cgroup::CgroupError, files::ReadError};
+
+/// Why the node cannot be sampled at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The cgroups are not as the flags say.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// The machine does not tell what it has.
+    #[error("cannot read the machine's CPUs and memory: {0}")]
+    Machine(#[from] sysinfo::Error),
+}
+
+/// Where to look.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    /// The node's `/proc`.
+    pub proc: PathBuf,
+    /// The node's `/sys/fs/cgroup`.
+    pub cgroup: PathBuf,
+    /// The node's `/sys`, for the speed of its links.
+    pub sys: Option<PathBuf>,
+    /// Cgroup that stands for the node; `None` for the whole machine.
+    pub node_cgroup: Option<PathBuf>,
+    /// Bytes a second that the network carries, where it is declared.
+    pub network_capacity: Option<f64>,
+}
+
+/// The node's figures, open for reading.
+#[derive(Debug)]
+pub struct Sources {
+    files: Files,
+    machine: Machine,
+    node: Option<Cgroup>,
+    network: Network,
+    network_outage: Outage,
+    pressure: Pressure,
+    pods: Pods,
+    before: Option<Counters>,
+    description: String,
+    boot_id: String,
+}
+
+/// What only rises, at one instant.
+#[derive(Clone, Copy, Debug)]
+struct Counters {
+    at: Duration,
+    cpu: cpu::Counters,
+    network: Option<network::Reading>,
+    stalls: Stalls,
+}
+
+impl From<&Args> for Roots {
+    fn from(args: &Args) -> Self {
+        Self {
+            proc: args.proc_root.clone(),
+            cgroup: args.cgroup_root.clone(),
+            sys: args.sys_root.clone(),
+            node_cgroup: args.node_cgroup.clone(),
+            network_capacity: args.network_capacity,
+        }
+    }
+}
+
+impl Sources {
+    /// Finds everything that is read later.
+    pub fn open(roots: &Roots) -> Result<Self, OpenError> {
+        let hierarchy = Hierarchy::detect(&roots.cgroup)?;
+        let node = roots.node_cgroup.as_deref().map(|path| hierarchy.existing(path)).transpose()?;
+        let pressure = match &node {
+            Some(cgroup) => Pressure::of_cgroup(cgroup),
+            None => Pressure::of_machine(&roots.proc),
+        };
+        let description = roots.node_cgroup.as_deref().map(|path| hierarchy.name(path));
+        let below = roots.node_cgroup.clone().unwrap_or_default();
+        Ok(Self {
+            files: Files::default(),
+            machine: Machine::open()?,
+            node,
+            network: Network::new(&roots.proc, roots.sys.as_deref(), roots.network_capacity),
+            network_outage: Outage::new("reading the network's counters"),
+            pressure,
+            pods: Pods::new(hierarchy, below),
+            before: None,
+            description: description.unwrap_or_else(|| "/proc".to_owned()),
+            boot_id: boot_id(&roots.proc),
+        })
+    }
+
+    /// Where the CPU figures come from, as the persona names it.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The kernel's boot id; empty where it is not readable.
+    #[must_use]
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+
+    /// Which Services to observe from now on.
+    pub fn observe(&mut self, workloads: &[WorkloadSpec]) {
+        self.pods.observe(workloads);
+    }
+
+    /// Rates since the last call that succeeded, `None` the first time. `at` is monotonic, `unix` the wall clock
+    /// in seconds since 1970.
+    pub fn sample(&mut self, at: Duration, unix: f64) -> Result<Option<Sample>, ReadError> {
+        self.machine.refresh();
+        let now = self.counters(at)?;
+        let memory = self.memory(now.stalls, at)?;
+        let quota = match &self.node {
+            Some(cgroup) => cpu::quota(&mut self.files, cgroup)?,
+            None => f64::INFINITY,
+        };
+        let workloads = self.pods.sample(&mut self.files, at);
+        let Some(before) = self.before.replace(now).filter(|before| before.at < at) else { return Ok(None) };
+        let elapsed = at.saturating_sub(before.at);
+        Ok(Some(Sample {
+            unix,
+            elapsed,
+            uptime: Machine::uptime(),
+            cpu: self.cpu(&before, &now, elapsed, quota),
+            memory,
+            network: network_use(before.network, now.network, elapsed),
+            workloads,
+        }))
+    }
+
+    fn counters(&mut self, at: Duration) -> Result<Counters, ReadError> {
+        let cpu = match &self.node {
+            Some(cgroup) => cpu::Counters::read(&mut self.files, cgroup)?,
+            None => cpu::Counters::default(),
+        };
+        let network = match self.network.read(&mut self.files) {
+            Ok(reading) => {
+                self.network_outage.over();
+                Some(reading)
+            }
+            Err(error) => {
+                self.network_outage.failed(&error);
+                None
+            }
+        };
+        Ok(Counters { at, cpu, network, stalls: self.pressure.read(&mut self.files) })
+    }
+
+    fn cpu(&self, before: &Counters, now: &Counters, elapsed: Duration, quota: f64) -> Usage {
+        let cores = self.machine.cores();
+        let pressure = waited(before.stalls.cpu, now.stalls.cpu, elapsed);
+        if self.node.is_none() {
+            return Usage { capacity: cores, used: self.machine.busy_cores(), pressure, throttled: None };
+        }
+        let work = now.cpu.since(&before.cpu, elapsed);
+        Usage {
+            capacity: quota.min(cores),
+            used: work.cores,
+            pressure,
+            throttled: quota.is_finite().then(|| work.throttled()),
+        }
+    }
+
+    fn memory(&mut self, stalls: Stalls, at: Duration) -> Result<Usage, ReadError> {
+        let before = self.before.map_or((None, Duration::ZERO), |before| (before.stalls.memory, before.at));
+        let pressure = waited(before.0, stalls.memory, at.saturating_sub(before.1));
+        let (capacity, used) = match &self.node {
+            Some(cgroup) => {
+                let limit = memory::limit(&mut self.files, cgroup)?;
+                (limit.min(self.machine.memory_bytes()), memory::working_set(&mut self.files, cgroup)?)
+            }
+            None => (self.machine.memory_bytes(), self.machine.used_memory_bytes()),
+        };
+        Ok(Usage { capacity, used, pressure, throttled: None })
+    }
+}
+
+fn network_use(before: Option<network::Reading>, now: Option<network::Reading>, elapsed: Duration) -> Usage {
+    let both = before.zip(now);
+    both.map_or_else(Usage::default, |(before, now)| Usage {
+        capacity: now.capacity,
+        used: now.counters.rate_since(&before.counters, elapsed),
+        ..Usage::default()
+    })
+}
+
+fn boot_id(proc_root: &Path) -> String {
+    let id = std::fs::read_to_string(proc_root.join("sys/kernel/random/boot_id"));
+    id.map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{files::fixture::Tree, *};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn hybrid() -> Tree {
+        let tree = Tree::new();
+        for (path, text) in [
+            ("cgroup/cpu/kc/n1/cpu.cfs_quota_us", "30000"),
+            ("cgroup/cpu/kc/n1/cpu.cfs_period_us", "100000"),
+            ("cgroup/memory/kc/n1/memory.usage_in_bytes", "3000"),
+            ("cgroup/memory/kc/n1/memory.stat", "total_inactive_file 1000\n"),
+            ("cgroup/memory/kc/n1/memory.limit_in_bytes", "8000"),
+            ("proc/1/net/route", "eth0 00000000 0 0003 0 0 0 00000000 0 0 0\n"),
+            ("proc/sys/kernel/random/boot_id", "0a1b\n"),
+        ] {
+            tree.write(path, text);
+        }
+        counted(&tree, 0);
+        tree
+    }
+
+    /// The counters after `seconds` at 0.15 cores, half the periods throttled, a fifth of the time waited.
+    fn counted(tree: &Tree, seconds: u64) {
+        let ten = seconds * 10;
+        tree.write("cgroup/cpuacct/kc/n1/cpuacct.usage", &(seconds * 150_000_000).to_string());
+        tree.write("cgroup/cpu/kc/n1/cpu.stat", &format!("nr_periods {ten}\nnr_throttled {}\n", ten / 2));
+        for file in ["cpu.pressure", "memory.pressure"] {
+            let text = format!("some avg10=0.00 avg60=0.00 avg300=0.00 total={}\n", seconds * 200_000);
+            tree.write(&format!("cgroup/unified/kc/n1/{file}"), &text);
+        }
+        tree.write(
+            "proc/1/net/dev",
+            &format!(" eth0: {} 0 0 0 0 0 0 0 {} 0\n", seconds * 500, seconds * 100),
+        );
+    }
+
+    fn roots(tree: &Tree, node_cgroup: Option<&str>) -> Roots {
+        Roots {
+            proc: tree.root().join("proc"),
+            cgroup: tree.root().join("cgroup"),
+            sys: None,
+            node_cgroup: node_cgroup.map(PathBuf::from),
+            network_capacity: Some(1000.0),
+        }
+    }
+
+    #[test]
+    fn a_hybrid_node_cgroup_is_sampled_whole() {
+        let tree = hybrid();
+        let mut sources = Sources::open(&roots(&tree, Some("kc/n1"))).unwrap();
+        assert_eq!((sources.description(), sources.boot_id()), ("cgroup v1 kc/n1", "0a1b"));
+        assert_eq!(sources.sample(SECOND, 100.0).unwrap(), None, "no rate without two looks");
+        counted(&tree, 2);
+        let sample = sources.sample(3 * SECOND, 102.0).unwrap().unwrap();
+        let usage = |capacity, used, pressure, throttled| Usage { capacity, used, pressure, throttled };
+        assert_eq!(sample.cpu, usage(0.3, 0.15, Some(0.2), Some(0.5)));
+        assert_eq!(sample.memory, usage(8000.0, 2000.0, Some(0.2), None));
+        assert_eq!(sample.network, usage(1000.0, 500.0, None, None));
+        assert_eq!((sample.unix, sample.elapsed), (102.0, 2 * SECOND));
+    }
+
+    #[test]
+    fn the_whole_machine_needs_no_cgroup_of_its_own() {
+        let tree = hybrid();
+        tree.write("proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=5\n");
+        let mut sources = Sources::open(&roots(&tree, None)).unwrap();
+        sources.sample(SECOND, 100.0).unwrap();
+        let sample = sources.sample(2 * SECOND, 101.0).unwrap().unwrap();
+        assert_eq!(sources.description(), "/proc");
+        assert!(sample.cpu.capacity >= 1.0 && sample.memory.capacity > sample.memory.used);
+        assert_eq!(
+            (sample.cpu.pressure, sample.cpu.throttled, sample.memory.pressure),
+            (Some(0.0), None, None)
+        );
+    }
+
+    #[test]
+    fn a_failed_look_is_bridged_by_the_next() {
+        let tree = hybrid();
+        let mut sources = Sources::open(&roots(&tree, Some("kc/n1"))).unwrap();
+        sources.sample(SECOND, 100.0).unwrap();
+        tree.write("cgroup/cpuacct/kc/n1/cpuacct.usage", "");
+        assert!(sources.sample(2 * SECOND, 101.0).is_err());
+        counted(&tree, 4);
+        let sample = sources.sample(5 * SECOND, 104.0).unwrap().unwrap();
+        assert_eq!((sample.cpu.used, sample.elapsed), (0.15, 4 * SECOND));
+    }
+
+    #[test]
+    fn without_network_counters_there_is_still_a_sample() {
+        let tree = hybrid();
+        tree.remove("proc/1");
+        let mut sources = Sources::open(&roots(&tree, Some("kc/n1"))).unwrap();
+        sources.sample(SECOND, 100.0).unwrap();
+        assert_eq!(sources.sample(2 * SECOND, 101.0).unwrap().unwrap().network, Usage::default());
+    }
+}

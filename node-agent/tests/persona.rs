@@ -1,0 +1,296 @@
+//! The fold from samples to a status, fed by hand.
+
+use std::time::Duration;
+
+use foreshift_api::{
+    Decimal, ResourcePersonaStatus, Span,
+    resource_persona::{CostSpec, Dimension, WattsSource},
+};
+use foreshift_engine::persona::{
+    load::Usage,
+    score::{PowerModel, Prices},
+};
+use foreshift_node_agent::{
+    persona::{Costing, HALF_LIFE, Identity, Memory, Persona, Report, STATUS_BYTES, Surroundings},
+    sample::{Sample, WorkloadSample},
+};
+use proptest::prelude::*;
+
+/// A wall clock that is on a step of both grids.
+const START: f64 = 1_800_000_000.0;
+
+fn persona(costing: Costing, memory: Option<Memory>, unix: f64) -> Persona {
+    let identity = Identity { source: "cgroup v1 kc/n1".into(), boot_id: "0a1b".into() };
+    Persona::new(identity, costing, HALF_LIFE, memory, unix)
+}
+
+fn fresh() -> Persona {
+    persona(Costing::default(), None, START)
+}
+
+fn usage(capacity: f64, used: f64) -> Usage {
+    Usage { capacity, used, pressure: Some(0.0), throttled: Some(0.0) }
+}
+
+/// A second at `load` of two cores.
+fn sample(unix: f64, load: f64) -> Sample {
+    Sample {
+        unix,
+        elapsed: Duration::from_secs(1),
+        uptime: Duration::from_hours(2),
+        cpu: usage(2.0, 2.0 * load),
+        memory: Usage { capacity: 8e9, used: 1e9, ..Usage::default() },
+        ..Sample::default()
+    }
+}
+
+fn workload(name: &str, cores: f64) -> WorkloadSample {
+    WorkloadSample {
+        namespace: "shop".into(),
+        service: name.into(),
+        pods: 2,
+        cpu: Usage { capacity: 1.0, used: cores, pressure: None, throttled: Some(0.0) },
+        memory: Usage { capacity: 1e9, used: 1e8, ..Usage::default() },
+        restarts: 0.0,
+    }
+}
+
+fn ready() -> Surroundings {
+    Surroundings { ready: Some(true), ..Surroundings::default() }
+}
+
+/// Feeds one sample a second until `start + seconds`.
+fn feed(persona: &mut Persona, start: f64, seconds: u32, load: f64) {
+    for second in 1..=seconds {
+        persona.observe(sample(start + f64::from(second), load), &ready());
+    }
+}
+
+fn report(persona: &mut Persona) -> Report {
+    persona.report(&ready()).expect("there is a sample")
+}
+
+fn condition(status: &ResourcePersonaStatus, type_: &str) -> (String, String, i64) {
+    let condition = status.conditions.iter().find(|condition| condition.type_ == type_).expect("it is there");
+    let since = condition.last_transition_time.0.as_second() - START as i64;
+    (condition.status.clone(), condition.reason.clone(), since)
+}
+
+#[test]
+fn a_steady_load_fills_both_windows_and_is_the_load_that_is_shown() {
+    let mut persona = fresh();
+    assert!(persona.report(&ready()).is_none(), "nothing is told before the first sample");
+    feed(&mut persona, START, 61, 0.5);
+    let Report { status, snapshot } = report(&mut persona);
+    let (capacity, history, scores) =
+        (status.capacity.unwrap(), status.history.unwrap(), status.scores.unwrap());
+    assert_eq!((capacity.limiting, capacity.load.get()), (Dimension::Cpu, 0.5));
+    assert_eq!((capacity.cpu.used.get(), capacity.source.as_str()), (1.0, "cgroup v1 kc/n1"));
+    assert_eq!((scores.capacity, scores.stability, scores.affinity, scores.cost), (50, 100, 50, 50));
+    assert_eq!(history.fine.load, [500; 30]);
+    assert_eq!(history.coarse.load, [500; 4]);
+    assert_eq!(history.fine.step * 2, START as i64 + 60);
+    assert_eq!(status.observed_at.unwrap().0.as_second(), START as i64 + 61);
+    assert!((snapshot.load - 0.5).abs() < 1e-9 && snapshot.observed.is_none());
+}
+
+#[test]
+fn the_shown_load_follows_within_seconds_and_not_every_twitch() {
+    let mut persona = fresh();
+    feed(&mut persona, START, 30, 0.2);
+    feed(&mut persona, START + 30.0, 1, 1.0);
+    let twitch = report(&mut persona).snapshot.load;
+    assert!((0.5..0.7).contains(&twitch), "{twitch}");
+    feed(&mut persona, START + 31.0, 4, 1.0);
+    assert!(report(&mut persona).snapshot.load > 0.94);
+}
+
+#[test]
+fn saturating_turns_at_the_objective_and_back_only_well_below_it() {
+    let mut persona = fresh();
+    let mut at = START;
+    for (load, status, since) in
+        [(0.5, "False", 1), (0.95, "True", 40), (0.87, "True", 40), (0.8, "False", 80), (0.87, "False", 80)]
+    {
+        for _ in 0..20 {
+            feed(&mut persona, at, 1, load);
+            at += 1.0;
+            report(&mut persona);
+        }
+        let (turned, _, turned_at) = condition(&report(&mut persona).status, "Saturating");
+        assert_eq!(turned, status, "at {load}");
+        assert!((turned_at - since).abs() < 25, "at {load}: turned after {turned_at} s, not about {since}");
+    }
+}
+
+#[test]
+fn a_node_that_cannot_be_sampled_or_is_not_ready_says_so() {
+    let mut persona = fresh();
+    feed(&mut persona, START, 5, 0.2);
+    assert_eq!(condition(&report(&mut persona).status, "Ready"), ("True".into(), "Sampled".into(), 5));
+    persona.failed("cannot read cpu.stat: gone".into());
+    let status = report(&mut persona).status;
+    assert_eq!(condition(&status, "Ready").1, "NotSampled");
+    assert!(status.conditions.iter().any(|condition| condition.message.contains("cpu.stat")));
+    feed(&mut persona, START + 5.0, 1, 0.2);
+    let not_ready = Surroundings { ready: Some(false), ..ready() };
+    assert_eq!(condition(&persona.report(&not_ready).unwrap().status, "Ready").1, "NodeNotReady");
+}
+
+#[test]
+fn a_restarted_agent_goes_on_from_its_memory_or_from_what_it_had_published() {
+    let mut before = fresh();
+    for second in 1..=120 {
+        let mut sample = sample(START + f64::from(second), 0.6);
+        sample.workloads = vec![workload("journal-a", 0.5)];
+        sample.workloads[0].restarts = f64::from(u8::from(second == 60));
+        before.observe(sample, &Surroundings { ready: Some(second > 60), ..ready() });
+    }
+    let memory = before.memory(&ready()).unwrap();
+    let published = Memory::from(memory.status.clone());
+    for memory in [memory.clone(), published] {
+        let mut after = persona(Costing::default(), Some(memory.clone()), START + 122.0);
+        let mut sample = sample(START + 123.0, 0.6);
+        sample.workloads = vec![workload("journal-a", 0.5)];
+        after.observe(sample, &ready());
+        let (old, new) = (&memory.status, report(&mut after).status);
+        let loads = |status: &ResourcePersonaStatus| status.history.clone().unwrap().fine.load;
+        assert_eq!(loads(&new), [600; 32]);
+        assert_eq!(loads(&new).len(), loads(old).len());
+        assert_eq!(new.workloads[0].fine, [500; 32]);
+        assert_eq!(condition(&new, "Ready"), condition(old, "Ready"));
+        let stability = |status: &ResourcePersonaStatus| status.stability.clone().unwrap();
+        let (old, new) = (stability(old), stability(&new));
+        assert!((old.ready_ratio.get() - new.ready_ratio.get()).abs() < 1e-3);
+        assert!((old.restarts.get() - new.restarts.get()).abs() < 0.02 && new.restarts.get() > 0.9);
+    }
+}
+
+#[test]
+fn the_newer_of_two_memories_is_the_one_that_counts() {
+    let at = |seconds| {
+        let mut persona = fresh();
+        feed(&mut persona, START, seconds, 0.2);
+        persona.memory(&ready())
+    };
+    assert_eq!(Memory::newer(at(3), at(9)), at(9));
+    assert_eq!(Memory::newer(at(9), at(3)), at(9));
+    assert_eq!(Memory::newer(None, at(3)), at(3));
+    assert_eq!(Memory::newer(at(3), None), at(3));
+    assert_eq!(Memory::newer(None, None), None);
+}
+
+#[test]
+fn a_clock_that_jumps_moves_the_windows_and_no_average() {
+    let mut persona = fresh();
+    feed(&mut persona, START, 60, 0.5);
+    let stability = report(&mut persona).status.stability;
+    for jumped in [START - 86_400.0, START + 86_400.0] {
+        feed(&mut persona, jumped, 10, 0.5);
+        let status = report(&mut persona).status;
+        assert_eq!(status.history.unwrap().fine.step * 2, jumped as i64 + 10);
+        assert_eq!(status.stability.clone().unwrap().ready_ratio, stability.clone().unwrap().ready_ratio);
+        assert_eq!(status.stability.unwrap().contention, Decimal::default());
+    }
+}
+
+#[test]
+fn the_price_in_the_persona_wins_over_the_flags_field_by_field() {
+    let costing = Costing {
+        prices: Prices { node: Some(0.5), licences: Some(0.1), kilowatt_hour: Some(0.4) },
+        power: Some(PowerModel { idle: 100.0, busy: 300.0 }),
+        reference: Some(0.3),
+    };
+    let mut persona = persona(costing, None, START);
+    feed(&mut persona, START, 10, 0.5);
+    let own = CostSpec { hourly_price: Some(Decimal::new(0.12)), ..CostSpec::default() };
+    let Report { status, .. } = persona.report(&Surroundings { cost: Some(own), ..ready() }).unwrap();
+    let cost = status.cost.unwrap();
+    assert_eq!((cost.watts.get(), cost.watts_source), (200.0, WattsSource::Model));
+    assert_eq!(cost.hourly, Decimal::new(0.3));
+    assert_eq!(status.scores.unwrap().cost, 50);
+    let flags = report(&mut persona).status.cost.unwrap();
+    assert_eq!(flags.hourly, Decimal::new(0.68));
+}
+
+#[test]
+fn a_node_without_prices_shows_no_cost_and_scores_neutral() {
+    let mut persona = fresh();
+    feed(&mut persona, START, 2, 0.5);
+    let status = report(&mut persona).status;
+    assert_eq!((status.cost, status.scores.unwrap().cost), (None, 50));
+}
+
+#[test]
+fn observed_services_have_series_on_the_grid_of_the_history() {
+    let mut persona = fresh();
+    feed(&mut persona, START, 40, 0.5);
+    for second in 41..=60 {
+        let mut sample = sample(START + f64::from(second), 0.5);
+        sample.workloads = vec![workload("journal-a", 0.25), workload("journal-b", 0.1)];
+        persona.observe(sample, &ready());
+    }
+    let Report { status, snapshot } = report(&mut persona);
+    let rows: Vec<_> = status.workloads.iter().map(|row| (row.service.as_str(), row.pods)).collect();
+    assert_eq!(rows, [("journal-a", 2), ("journal-b", 2)]);
+    assert_eq!(status.workloads[0].fine, [250; 10], "steps 21 to 30 of the history");
+    assert_eq!(status.workloads[0].load, Decimal::new(0.25));
+    assert!((snapshot.observed.unwrap() - 0.175).abs() < 1e-9);
+    feed(&mut persona, START + 60.0, 1, 0.5);
+    assert!(report(&mut persona).status.workloads.is_empty(), "nobody asks for them any more");
+}
+
+#[test]
+fn a_full_status_stays_under_8_kib_and_keeps_the_busiest_services() {
+    let mut persona = fresh();
+    for second in 1..=600 {
+        let mut sample = sample(START + f64::from(second), 1.0);
+        sample.workloads =
+            (0..64).map(|index| workload(&format!("journal-of-team-{index:02}"), f64::from(index))).collect();
+        persona.observe(sample, &ready());
+    }
+    let status = report(&mut persona).status;
+    let bytes = serde_json::to_vec(&status).unwrap().len();
+    assert!((STATUS_BYTES - 600..=STATUS_BYTES).contains(&bytes), "{bytes} bytes");
+    let busiest = status.workloads.last().unwrap();
+    assert_eq!(busiest.service, "journal-of-team-63");
+    assert_eq!(status.history.unwrap().coarse.load.len(), 32);
+}
+
+/// What files of the kernel could hold at worst, and numbers that are none.
+fn any_number() -> impl Strategy<Value = f64> {
+    prop_oneof![0.0..4.0_f64, -1e15..1e15_f64, Just(f64::NAN), Just(f64::INFINITY)]
+}
+
+fn any_usage() -> impl Strategy<Value = Usage> {
+    let part = || prop::option::of(any_number());
+    let parts = (any_number(), any_number(), part(), part());
+    parts.prop_map(|(capacity, used, pressure, throttled)| Usage { capacity, used, pressure, throttled })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sampled_gives_a_status_in_bounds(
+        usages in prop::collection::vec((any_usage(), any_usage(), any_usage(), 0.0..1e4_f64), 1..40),
+        half_life in 0_u64..100_000,
+    ) {
+        let half_life = Span::from_secs(half_life);
+        let mut persona = Persona::new(Identity::default(), Costing::default(), half_life, None, START);
+        let mut unix = START;
+        for (cpu, memory, network, gap) in usages {
+            unix += gap;
+            let mut sample = Sample { cpu, memory, network, ..sample(unix, 0.0) };
+            sample.workloads = vec![WorkloadSample { cpu, memory, restarts: gap, ..workload("a", 0.0) }];
+            persona.observe(sample, &ready());
+            let Report { status, snapshot } = report(&mut persona);
+            let scores = status.scores.unwrap();
+            for score in [scores.capacity, scores.stability, scores.affinity, scores.cost] {
+                prop_assert!((0..=100).contains(&score));
+            }
+            prop_assert!(snapshot.load.is_finite());
+            prop_assert!(serde_json::to_vec(&status).unwrap().len() <= STATUS_BYTES);
+            let again: ResourcePersonaStatus = serde_json::from_slice(&serde_json::to_vec(&status).unwrap()).unwrap();
+            prop_assert_eq!(again, status);
+        }
+    }
+}
