@@ -1,0 +1,120 @@
+//! Health and metrics over HTTP.
+//!
+//! Ready means able to take over, never leading: a standby that failed its probe would stall every rollout. Alive
+//! means that the controller turns; an API server that is away restarts nobody.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use tokio::time::Instant;
+
+/// A controller that has not turned for this long hangs.
+const HANGS_AFTER: Duration = Duration::from_mins(1);
+
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the process tells about itself.
+#[derive(Clone, Debug)]
+pub struct Health(Arc<Vitals>);
+
+#[derive(Debug)]
+struct Vitals {
+    started: Instant,
+    turned: AtomicU64,
+    synced: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Admin {
+    health: Health,
+    registry: Arc<Registry>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        let (turned, synced) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Vitals { started: Instant::now(), turned, synced }))
+    }
+}
+
+impl Health {
+    /// The controller turned.
+    pub fn turned(&self) {
+        self.0.turned.store(self.0.started.elapsed().as_secs(), Ordering::Relaxed);
+    }
+
+    /// Every cache holds what the API server has.
+    pub fn synced(&self) {
+        self.0.synced.store(true, Ordering::Relaxed);
+    }
+
+    fn is_alive(&self) -> bool {
+        let idle = self.0.started.elapsed().as_secs().saturating_sub(self.0.turned.load(Ordering::Relaxed));
+        // Before the caches are synced there is nothing to turn.
+        !self.is_ready() || idle < HANGS_AFTER.as_secs()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.synced.load(Ordering::Relaxed)
+    }
+}
+
+/// Routes `/livez`, `/readyz` and `/metrics`.
+pub fn router(health: Health, registry: Registry) -> Router {
+    let admin = Admin { health, registry: Arc::new(registry) };
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(admin)
+}
+
+async fn livez(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    answer(admin.health.is_alive())
+}
+
+async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+    answer(admin.health.is_ready())
+}
+
+fn answer(well: bool) -> (StatusCode, &'static str) {
+    if well { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not yet\n") }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &admin.registry) {
+        Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn ready_when_synced_and_alive_while_turning() {
+        let health = Health::default();
+        assert!(!health.is_ready() && health.is_alive());
+        health.synced();
+        assert!(health.is_ready() && health.is_alive());
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert!(health.is_ready() && !health.is_alive(), "readiness says nothing of liveness");
+        health.turned();
+        assert!(health.is_alive());
+    }
+}

@@ -1,0 +1,40 @@
+//! The operator's program: `foreshift-operator` runs it, `foreshift-operator check-model DIR` proves a model.
+
+use std::{io::Write, path::Path};
+
+use anyhow::Context;
+use clap::Parser;
+use foreshift_operator::{
+    args::{Args, Command, LogFormat},
+    models, process,
+};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    match &args.command {
+        Some(Command::CheckModel { dir }) => check_model(dir),
+        None => run(&args),
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&args.log).context("--log is no filter; give for example `info`")?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    match args.log_format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Plain => log.init(),
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let client =
+            kube::Client::try_default().await.context("no cluster: set KUBECONFIG, or run in a pod")?;
+        Ok(process::run(client, args).await?)
+    })
+}
+
+/// Prints the digest of a sound model; what is wrong with an unsound one is the error.
+fn check_model(dir: &Path) -> anyhow::Result<()> {
+    let model = models::load(dir)?;
+    Ok(writeln!(std::io::stdout(), "{}", model.digest())?)
+}

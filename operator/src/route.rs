@@ -1,0 +1,151 @@
+//! One route: `observe -> validate -> plan -> apply -> status`, once a tick. The middle is pure.
+
+pub mod apply;
+pub mod endpoints;
+pub mod events;
+pub mod forecast;
+pub mod observe;
+pub mod plan;
+pub mod ports;
+pub mod resources;
+pub mod slices;
+pub mod status;
+pub mod validate;
+
+#[cfg(test)]
+mod scenario;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use foreshift_api::JournalRoute;
+use foreshift_engine::ledger::Ledger;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::events::Recorder;
+use tokio::sync::watch;
+
+use crate::{
+    caches::Caches,
+    metrics::Metrics,
+    models::Models,
+    write::{Gate, WriteError},
+};
+
+/// Namespace and name of a route.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its namespace; all that it names is in there, too.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// What all reconciles share.
+pub struct Context {
+    /// For the writes.
+    pub client: kube::Client,
+    /// What is known.
+    pub caches: Caches,
+    /// Whether to write.
+    pub gate: Gate,
+    /// Tells transitions.
+    pub recorder: Recorder,
+    /// Counts.
+    pub metrics: Metrics,
+    /// What forecasts.
+    pub models: watch::Receiver<Models>,
+    /// Moves of all routes that no persona shows yet.
+    pub ledger: Mutex<Ledger>,
+}
+
+/// What is remembered of one route between ticks.
+#[derive(Debug, Default)]
+pub struct State {
+    planner: plan::Planner,
+    written: apply::Written,
+    told: status::Told,
+}
+
+/// Why a reconcile did not do all it should. The next tick tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// EndpointSlices.
+    #[error("the EndpointSlices were not written: {0}")]
+    Apply(String),
+    /// The route's status.
+    #[error("the status was not written: {0}")]
+    Status(#[source] WriteError),
+}
+
+/// One tick of one route.
+///
+/// # Errors
+/// [`Error`]; whatever happens, traffic goes on with the endpoints that are listed.
+pub async fn reconcile(
+    route: &JournalRoute,
+    state: &mut State,
+    ctx: &Context,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let observed = observe::observe(&ctx.caches, route, state.planner.in_force(), now); // from the caches
+    let verdict = validate::validate(route, &observed);
+    let outcome = state.planner.tick(route, &verdict, &observed, &mut ctx.ledger(), &ctx.models(), now);
+    let applied = apply::apply(ctx, route, &outcome, &observed, &mut state.written, now).await; // I/O
+    status::tell(ctx, route, &verdict, &outcome, &applied, &mut state.told, now).await?; // I/O
+    applied.failure.map_or(Ok(()), |reason| Err(Error::Apply(reason)))
+}
+
+impl Context {
+    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn models(&self) -> Models {
+        self.models.borrow().clone()
+    }
+
+    /// A route is gone: nothing of it counts any more. Its EndpointSlices stay, so that traffic goes on.
+    pub fn forget(&self, key: &Key) {
+        self.ledger().forget(&key.to_string());
+        self.metrics.forget(key);
+    }
+
+    /// The route as the cache has it.
+    #[must_use]
+    pub fn route(&self, key: &Key) -> Option<Arc<JournalRoute>> {
+        let reference = kube::runtime::reflector::ObjectRef::new(&key.name).within(&key.namespace);
+        self.caches.routes.get(&reference)
+    }
+}
+
+impl Key {
+    /// The key of a route.
+    #[must_use]
+    pub fn of(route: &JournalRoute) -> Self {
+        Self {
+            namespace: route.metadata.namespace.clone().unwrap_or_default(),
+            name: route.metadata.name.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl Error {
+    /// A label for metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Apply(_) => "apply",
+            Self::Status(_) => "status",
+        }
+    }
+}

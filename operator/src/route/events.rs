@@ -1,0 +1,98 @@
+//! Events for people: one a transition, made from the two statuses on its sides.
+
+use std::time::Duration;
+
+use foreshift_api::{
+    JournalRoute, JournalRouteStatus,
+    journal_route::{Phase, condition},
+};
+use foreshift_engine::decision::Decision;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Resource,
+    runtime::events::{Event, EventType},
+};
+use tracing::warn;
+
+use super::Context;
+
+/// The API refuses longer notes.
+const LONGEST_NOTE: usize = 1000;
+
+/// An event is not worth waiting for.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The events of a transition.
+#[must_use]
+pub fn between(before: &JournalRouteStatus, after: &JournalRouteStatus) -> Vec<Event> {
+    let mut events = Vec::new();
+    if before.phase != after.phase {
+        events.extend(phase(before.phase, after));
+    }
+    let flips: [(&str, &str, &str); 3] = [
+        (condition::FORECAST_TRUSTED, "False", "ForecastDistrusted"),
+        (condition::PROGRAMMED, "False", "ProgrammingFailed"),
+        (condition::CONTESTED, "True", "Contested"),
+    ];
+    for (type_, bad, reason) in flips {
+        let (was, is) = (find(before, type_), find(after, type_));
+        // The first status of a route is no transition, except into a contest.
+        let was_good = was.map_or(bad == "True", |was| was.status != bad);
+        if let Some(is) = is.filter(|is| was_good && is.status == bad && is.reason != "Observing") {
+            events.push(event(EventType::Warning, reason, "Reconcile", &is.message));
+        }
+    }
+    events
+}
+
+/// Nobody has room any more.
+#[must_use]
+pub fn insufficient(decision: &Decision) -> Event {
+    event(EventType::Warning, "InsufficientCapacity", "Plan", &decision.why())
+}
+
+/// Publishes; what fails is logged and forgotten.
+pub async fn publish(ctx: &Context, route: &JournalRoute, events: &[Event]) {
+    for event in events {
+        let reference = route.object_ref(&());
+        match tokio::time::timeout(TIMEOUT, ctx.recorder.publish(event, &reference)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, reason = event.reason, "an event was not published"),
+            Err(_) => warn!(reason = event.reason, "an event was not published in time"),
+        }
+    }
+}
+
+fn phase(before: Phase, after: &JournalRouteStatus) -> Option<Event> {
+    let why = after.last_decision.as_ref().map_or("", |decision| decision.why.as_str());
+    let share = after.lead_share.map_or_else(|| "unknown".into(), |share| share.to_string());
+    match (before, after.phase) {
+        (Phase::WarmingUp, Phase::Shifting) => None,
+        (_, Phase::WarmingUp | Phase::Shifting) => Some(event(EventType::Normal, "Shifting", "Shift", why)),
+        (_, Phase::Shifted) => {
+            let note = format!("the lead keeps {share} of the entries");
+            Some(event(EventType::Normal, "Shifted", "Shift", &note))
+        }
+        (Phase::Shifted | Phase::Returning | Phase::Shifting | Phase::WarmingUp, Phase::Steady) => {
+            Some(event(EventType::Normal, "Returned", "Return", "the lead has everything again"))
+        }
+        (_, Phase::Degraded) => {
+            let note = find(after, condition::PERSONAS_FRESH)
+                .filter(|condition| condition.status == "False")
+                .map_or("decisions cannot be made as they should; see the conditions", |c| {
+                    c.message.as_str()
+                });
+            Some(event(EventType::Warning, "Degraded", "Plan", note))
+        }
+        _ => None,
+    }
+}
+
+fn find<'a>(status: &'a JournalRouteStatus, type_: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|condition| condition.type_ == type_)
+}
+
+fn event(type_: EventType, reason: &str, action: &str, note: &str) -> Event {
+    let note: String = note.chars().take(LONGEST_NOTE).collect();
+    Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None }
+}

@@ -1,0 +1,177 @@
+//! Forecasts of what is offered to a route's lead, on both grids.
+
+use std::time::Duration;
+
+use foreshift_engine::{
+    demand::{Series, offered},
+    forecast::{Forecast, HORIZON_STEPS, Quantiles, Rung},
+    plan::Outlook,
+};
+use foreshift_predictor::{Forecaster, Model, Trust};
+
+use super::resources::{Measured, Track};
+use crate::persona::forecast::feed;
+
+/// The grids of a persona's history.
+pub const FINE: Duration = Duration::from_secs(2);
+/// See [`FINE`].
+pub const COARSE: Duration = Duration::from_secs(15);
+
+/// The two forecasters of one lead.
+#[derive(Debug)]
+pub struct Forecasters {
+    lead: String,
+    fine: Forecaster,
+    coarse: Forecaster,
+}
+
+/// An alternate in the sum of offered load.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere<'a> {
+    /// What was measured of it.
+    pub measured: &'a Measured,
+    /// What its pods use without entries, in cores.
+    pub idle: f64,
+    /// Whether it has a share now, so that its work must be known before the sum is.
+    pub sharing: bool,
+}
+
+impl Forecasters {
+    /// Forecasters that have seen nothing.
+    #[must_use]
+    pub fn new(lead: &str) -> Self {
+        Self { lead: lead.into(), fine: Forecaster::new(FINE), coarse: Forecaster::new(COARSE) }
+    }
+
+    /// The Service whose offered load they follow.
+    #[must_use]
+    pub fn lead(&self) -> &str {
+        &self.lead
+    }
+
+    /// Takes what is new; after a restart, the whole window.
+    pub fn follow(&mut self, lead: &Measured, alternates: &[Elsewhere<'_>]) {
+        let capacity = lead.resource.capacity;
+        feed(&mut self.fine, &total(capacity, &lead.fine, alternates, |m| &m.fine));
+        feed(&mut self.coarse, &total(capacity, &lead.coarse, alternates, |m| &m.coarse));
+    }
+
+    /// The forecast by the best rung not above `ceiling`, and why none better acts on the fine grid. `level` stands in
+    /// for a series that has no sample yet.
+    pub fn outlook(
+        &mut self,
+        model: Option<&Model>,
+        ceiling: Rung,
+        level: f64,
+        now: Duration,
+    ) -> (Outlook, Trust) {
+        let one = |forecaster: &mut Forecaster, period| match forecaster.last_step() {
+            Some(_) => forecaster.forecast(model, ceiling),
+            None => (Forecast::observed(level, period), forecaster.forecast(model, ceiling).1),
+        };
+        let (fine, trust) = one(&mut self.fine, FINE);
+        let (coarse, _) = one(&mut self.coarse, COARSE);
+        let end = COARSE.saturating_mul(self.coarse.last_step().unwrap_or_default() as u32);
+        let coarse = brought_up(coarse, &fine, now.saturating_sub(end).min(2 * COARSE));
+        (Outlook { fine, coarse }, trust)
+    }
+}
+
+/// The coarse forecast, going on from where the fine one ends. A coarse step is a mean over 15 s and its newest may be
+/// as old again, so that alone it begins where the load was half a minute ago.
+fn brought_up(coarse: Forecast, fine: &Forecast, age: Duration) -> Forecast {
+    if fine.rung == Rung::Reactive || coarse.rung == Rung::Reactive {
+        return coarse;
+    }
+    let reach = FINE * HORIZON_STEPS[HORIZON_STEPS.len() - 1];
+    let shift = fine.at(reach).p50 - coarse.at(age + reach).p50;
+    let lift = |load: f64| (load + shift).max(0.0);
+    let moved = |q: Quantiles| Quantiles { p50: lift(q.p50), p90: lift(q.p90), p99: lift(q.p99) };
+    Forecast {
+        last: lift(coarse.last),
+        level: lift(coarse.level),
+        steps: coarse.steps.map(moved),
+        peak: moved(coarse.peak),
+        ..coarse
+    }
+}
+
+/// The offered load. A step is taken only when every resource with a share has reported it, or a step later: a
+/// share that moved has left the lead's persona before it arrives in the alternate's, and the sum must not dip.
+fn total(
+    capacity: f64,
+    lead: &Track,
+    alternates: &[Elsewhere<'_>],
+    track: impl Fn(&Measured) -> &Track,
+) -> Series {
+    let moved: Vec<(Series, f64)> =
+        alternates.iter().map(|a| (track(a.measured).work.clone(), a.idle)).collect();
+    let mut sum = offered(&lead.load, capacity, &moved);
+    let behind = alternates.iter().any(|a| a.sharing && track(a.measured).work.step < sum.step);
+    if behind && sum.values.len() > 1 {
+        sum.values.pop();
+        sum.step -= 1;
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{MeasuredWith, measured};
+
+    const NOW: Duration = Duration::from_mins(25);
+
+    #[test]
+    fn a_restart_forecasts_at_once_from_the_whole_window() {
+        let lead = measured("a").with_load(100, &[0.3; 32]);
+        let mut forecasters = Forecasters::new("a");
+        forecasters.follow(&lead, &[]);
+        let (outlook, trust) = forecasters.outlook(None, Rung::Model, 0.0, NOW);
+        assert_eq!(outlook.fine.rung, Rung::Holt);
+        assert!((outlook.fine.last - 0.3).abs() < 1e-9);
+        assert_eq!(trust.reason.as_deref(), Some("no model is loaded"));
+    }
+
+    #[test]
+    fn without_history_the_load_of_now_stands_in() {
+        let (outlook, _) = Forecasters::new("a").outlook(None, Rung::Model, 0.7, NOW);
+        assert_eq!((outlook.fine.rung, outlook.fine.last), (Rung::Reactive, 0.7));
+    }
+
+    #[test]
+    fn a_forced_last_rung_forecasts_nothing() {
+        let mut forecasters = Forecasters::new("a");
+        forecasters.follow(&measured("a").with_load(100, &[0.3; 32]), &[]);
+        let (outlook, trust) = forecasters.outlook(None, Rung::Reactive, 0.0, NOW);
+        assert_eq!((outlook.fine.rung, trust.reason), (Rung::Reactive, None));
+    }
+
+    #[test]
+    fn the_coarse_forecast_goes_on_from_where_the_fine_one_ends() {
+        let quantiles = |p50| Quantiles { p50, p90: p50 + 0.1, p99: p50 + 0.2 };
+        let forecast = |period, value: f64, rise: f64| Forecast {
+            steps: [1.0, 2.0, 4.0, 8.0].map(|step| quantiles(value + rise * step)),
+            rung: Rung::Holt,
+            ..Forecast::observed(value, period)
+        };
+        let (fine, old) = (forecast(FINE, 0.6, 0.02), forecast(COARSE, 0.4, 0.0));
+        let coarse = brought_up(old.clone(), &fine, Duration::from_secs(10));
+        assert!((coarse.at(Duration::from_mins(1)).p50 - 0.76).abs() < 1e-9, "{coarse:?}");
+        assert!((coarse.at(Duration::from_mins(1)).p90 - 0.86).abs() < 1e-9);
+        let reactive = Forecast::observed(0.6, FINE);
+        assert_eq!(brought_up(old.clone(), &reactive, Duration::ZERO), old);
+    }
+
+    #[test]
+    fn the_sum_waits_one_step_for_an_alternate_that_has_a_share() {
+        let lead = measured("a").with_load(100, &[0.8, 0.8, 0.4]);
+        let late = measured("b").with_work(99, &[0.0, 0.0]);
+        let sum = |sharing| {
+            let alternate = Elsewhere { measured: &late, idle: 0.0, sharing };
+            total(1.0, &lead.fine, &[alternate], |m| &m.fine)
+        };
+        assert_eq!((sum(true).step, sum(true).values), (99, vec![0.8, 0.8]));
+        assert_eq!(sum(false).step, 100);
+    }
+}

@@ -1,0 +1,245 @@
+//! One tick of one route, pure: measured, forecast and planned by the engine.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use foreshift_api::{JournalRoute, JournalRouteStatus, journal_route::Mode};
+use foreshift_engine::{
+    apportion::permille,
+    decision::Decision,
+    demand::IdleUse,
+    ledger::Ledger,
+    plan::{Input, Memory, plan},
+    resource::Resource,
+};
+use foreshift_predictor::Trust;
+use k8s_openapi::jiff::Timestamp;
+
+use super::{
+    Key,
+    forecast::{Elsewhere, Forecasters},
+    observe::Observed,
+    resources::{Attribution, Measured, measure},
+    validate::{ValidRoute, Verdict},
+};
+use crate::{models::Models, since_epoch};
+
+/// How far ahead people are told the lead's load.
+const TOLD_AHEAD: Duration = Duration::from_mins(1);
+
+/// Work of a route below which nobody can say who serves which share of it, in cores.
+const LEAST_WORK: f64 = 0.02;
+
+/// Smaller shares make no dip that is worth waiting for, permille.
+const VISIBLE_SHARE: u16 = 50;
+
+/// What is remembered of a route's decisions.
+#[derive(Debug, Default)]
+pub struct Planner {
+    in_force: Option<ValidRoute>,
+    memory: Option<Memory>,
+    forecasters: Option<Forecasters>,
+    idle: BTreeMap<String, IdleUse>,
+    shares: BTreeMap<String, u16>,
+}
+
+/// What one tick came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The route that was gone by: the newest valid one. `None` if there never was one.
+    pub in_force: Option<ValidRoute>,
+    /// The shares to program, lead first, permille; `None` where the route writes nothing.
+    pub shares: Option<Vec<u16>>,
+    /// What was planned; `None` while suspended or without a valid route.
+    pub plan: Option<Plan>,
+}
+
+/// What was planned, and from what.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The engine's decision.
+    pub decision: Decision,
+    /// Ready endpoints of each resource, lead first.
+    pub endpoints: Vec<u32>,
+    /// Who forecast, and why nobody better did.
+    pub trust: Trust,
+    /// Name of who forecast.
+    pub model: String,
+    /// Why the newest model file is not used.
+    pub refused: Option<String>,
+    /// The lead's p90 in a minute if everything went to it.
+    pub p90_in_60s: f64,
+    /// When the lead would saturate if everything went to it.
+    pub saturation_in: Option<Duration>,
+    /// What each resource did of the route's work, permille, lead first; `None` where there is too little of it.
+    pub served: Option<Vec<u16>>,
+}
+
+impl Planner {
+    /// The newest valid version of the route.
+    #[must_use]
+    pub fn in_force(&self) -> Option<&ValidRoute> {
+        self.in_force.as_ref()
+    }
+
+    /// One tick. While the spec is invalid the last valid route stays in force; while suspended its shares stay.
+    pub fn tick(
+        &mut self,
+        route: &JournalRoute,
+        verdict: &Verdict,
+        observed: &Observed,
+        ledger: &mut Ledger,
+        models: &Models,
+        now: Timestamp,
+    ) -> Outcome {
+        if let Ok(valid) = verdict {
+            self.in_force = Some(valid.clone());
+        }
+        let Some(valid) = self.in_force.clone() else { return Outcome::default() };
+        self.resume(route.status.as_ref());
+        let plan = (!route.spec.suspend).then(|| self.plan(route, &valid, observed, ledger, models, now));
+        let active = route.spec.mode == Mode::Active;
+        let shares = active.then(|| self.shares_of(&valid));
+        Outcome { in_force: Some(valid), shares, plan }
+    }
+
+    /// After a start or a change of leader: goes on from the shares that the status names.
+    fn resume(&mut self, status: Option<&JournalRouteStatus>) {
+        if self.memory.is_some() {
+            return;
+        }
+        self.shares = status
+            .iter()
+            .flat_map(|status| &status.shares)
+            .map(|share| (share.resource.clone(), share.desired.permille()))
+            .collect();
+        self.memory = Some(if self.shares.is_empty() {
+            Memory::default()
+        } else {
+            Memory::resume(self.shares.clone())
+        });
+    }
+
+    fn plan(
+        &mut self,
+        route: &JournalRoute,
+        valid: &ValidRoute,
+        observed: &Observed,
+        ledger: &mut Ledger,
+        models: &Models,
+        now: Timestamp,
+    ) -> Plan {
+        let key = Key::of(route);
+        let now = since_epoch(now);
+        let measured = self.measure(&key, valid, observed, ledger, now);
+        let (lead, alternates) = (&measured[0], &measured[1..]);
+
+        let forecasters = match self.forecasters.take() {
+            Some(forecasters) if forecasters.lead() == valid.lead.service => forecasters,
+            _ => Forecasters::new(&valid.lead.service),
+        };
+        let forecasters = self.forecasters.insert(forecasters);
+        let elsewhere: Vec<Elsewhere<'_>> = alternates
+            .iter()
+            .map(|measured| Elsewhere {
+                measured,
+                idle: self.idle.get(&measured.resource.name).map_or(0.0, IdleUse::cores),
+                sharing: self
+                    .shares
+                    .get(&measured.resource.name)
+                    .is_some_and(|&share| share >= VISIBLE_SHARE),
+            })
+            .collect();
+        forecasters.follow(lead, &elsewhere);
+        let (outlook, trust) =
+            forecasters.outlook(models.model.as_deref(), valid.ceiling, lead.resource.load, now);
+
+        let unseen: Vec<f64> = measured
+            .iter()
+            .map(|m| ledger.unseen(&key.service(&m.resource.name), &key.to_string(), m.used, now))
+            .collect();
+        let resources: Vec<Resource> = alternates.iter().map(|m| m.resource.clone()).collect();
+        let input = Input {
+            now,
+            lead: &lead.resource,
+            alternates: &resources,
+            outlook: &outlook,
+            unseen: &unseen,
+            policy: &valid.policy,
+        };
+        let (decision, memory) = plan(&input, self.memory.take().unwrap_or_default());
+        self.memory = Some(memory);
+        self.shares = decision.shares.iter().map(|s| (s.resource.clone(), s.permille)).collect();
+        if route.spec.mode == Mode::Active {
+            enter(ledger, &key, &decision, &measured, now);
+        }
+        let objective = &valid.policy.objective;
+        Plan {
+            model: models.label(decision.rung),
+            refused: models.refused.clone(),
+            p90_in_60s: outlook.at(TOLD_AHEAD).p90,
+            saturation_in: outlook.reaches(objective.saturation, objective.quantile),
+            served: served(&measured),
+            endpoints: measured.iter().map(|m| m.resource.endpoints).collect(),
+            decision,
+            trust,
+        }
+    }
+
+    fn measure(
+        &mut self,
+        key: &Key,
+        valid: &ValidRoute,
+        observed: &Observed,
+        ledger: &Ledger,
+        now: Duration,
+    ) -> Vec<Measured> {
+        self.idle.retain(|name, _| valid.alternates.iter().any(|a| a.service == *name));
+        valid
+            .resources()
+            .map(|resource| {
+                let name = &resource.service;
+                let part = ledger.part_of(&key.service(name), &key.to_string(), now);
+                let idle = self.idle.get(name).map_or(0.0, IdleUse::cores);
+                let measured = measure(&key.namespace, name, observed, Attribution { part, idle });
+                if *name != valid.lead.service {
+                    let has_share = self.shares.get(name).is_some_and(|&share| share > 0);
+                    self.idle.entry(name.clone()).or_default().observe(has_share, measured.used);
+                }
+                measured
+            })
+            .collect()
+    }
+
+    fn shares_of(&self, valid: &ValidRoute) -> Vec<u16> {
+        let mut shares: Vec<u16> = valid
+            .alternates
+            .iter()
+            .map(|alternate| self.shares.get(&alternate.service).copied().unwrap_or(0))
+            .collect();
+        let elsewhere = shares.iter().copied().fold(0, u16::saturating_add);
+        shares.insert(0, 1000_u16.saturating_sub(elsewhere));
+        shares
+    }
+}
+
+impl Key {
+    /// Name of a Service that no other namespace's Service has.
+    fn service(&self, name: &str) -> String {
+        format!("{}/{name}", self.namespace)
+    }
+}
+
+/// Enters into the ledger what the decision puts on each resource, in cores.
+fn enter(ledger: &mut Ledger, key: &Key, decision: &Decision, measured: &[Measured], now: Duration) {
+    let lead = &measured[0].resource;
+    let movable = (decision.offered.p50 - lead.background).max(0.0) * lead.capacity;
+    for share in &decision.shares {
+        let cores = f64::from(share.permille) / 1000.0 * movable;
+        ledger.record(&key.service(&share.resource), &key.to_string(), cores, now);
+    }
+}
+
+fn served(measured: &[Measured]) -> Option<Vec<u16>> {
+    let work: Vec<f64> = measured.iter().map(|m| m.own).collect();
+    (work.iter().sum::<f64>() >= LEAST_WORK).then(|| permille(&work))
+}

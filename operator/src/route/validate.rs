@@ -1,0 +1,292 @@
+//! Parse, do not validate: from a spec to a [`ValidRoute`], or to sentences that say what to write instead.
+
+use std::time::Duration;
+
+use foreshift_api::{
+    JournalRoute,
+    journal_route::{self as api, ResourceRef, Strategy, condition},
+};
+use foreshift_engine::{
+    forecast::{Quantile, Rung},
+    policy::{FailurePolicy, Limits, Objective, Policy, WarmUp, Weights},
+};
+use k8s_openapi::api::core::v1::Service;
+
+use super::{observe::Observed, ports};
+
+/// A route that makes sense and whose Services fit their parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidRoute {
+    /// The selector-less Service that clients call.
+    pub target: String,
+    /// The lead.
+    pub lead: ResourceRef,
+    /// Its alternates.
+    pub alternates: Vec<ResourceRef>,
+    /// What to plan for.
+    pub policy: Policy,
+    /// The best rung of the forecast ladder that may act.
+    pub ceiling: Rung,
+}
+
+/// What is wrong, in which condition it is told, and what to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// Type of the condition that becomes `False`.
+    pub condition: &'static str,
+    /// Its reason.
+    pub reason: &'static str,
+    /// A sentence that says what to do.
+    pub message: String,
+}
+
+/// A route to go by, or why there is none.
+pub type Verdict = Result<ValidRoute, Vec<Problem>>;
+
+/// Checks what the API server cannot: what the route names, and how it fits together.
+///
+/// # Errors
+/// Every problem found, not only the first.
+pub fn validate(route: &JournalRoute, observed: &Observed) -> Verdict {
+    let spec = &route.spec;
+    let Some(target) = &spec.target.service else {
+        return Err(vec![accepted(
+            "UnsupportedTarget",
+            "this version writes EndpointSlices only; name a selector-less Service in target.service instead of \
+             target.httpRoute"
+                .into(),
+        )]);
+    };
+    let mut problems = Vec::new();
+    if let Some(rival) = &observed.rival {
+        problems.push(accepted(
+            "TargetTaken",
+            format!(
+                "route `{rival}` already serves target `{target}`; add the alternates to it, or name another target"
+            ),
+        ));
+    }
+    let service = check_target(target, observed, &mut problems);
+    for resource in std::iter::once(&spec.lead).chain(&spec.alternates) {
+        check_resource(resource, service, observed, &mut problems);
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(ValidRoute {
+        target: target.clone(),
+        lead: spec.lead.clone(),
+        alternates: spec.alternates.clone(),
+        policy: policy(&spec.objective, route),
+        ceiling: match spec.forecast.strategy {
+            Strategy::Auto => Rung::Model,
+            Strategy::Reactive => Rung::Reactive,
+        },
+    })
+}
+
+impl ValidRoute {
+    /// Lead and alternates, in this order.
+    pub fn resources(&self) -> impl Iterator<Item = &ResourceRef> {
+        std::iter::once(&self.lead).chain(&self.alternates)
+    }
+}
+
+fn check_target<'a>(name: &str, observed: &'a Observed, problems: &mut Vec<Problem>) -> Option<&'a Service> {
+    let Some(service) = observed.service(name) else {
+        problems.push(unresolved(
+            "TargetNotFound",
+            format!("Service `{name}` does not exist in this namespace; create it without a selector, with the port that clients call"),
+        ));
+        return None;
+    };
+    let spec = service.spec.as_ref();
+    let wrong = if spec.and_then(|s| s.selector.as_ref()).is_some_and(|selector| !selector.is_empty()) {
+        Some((
+            "TargetHasSelector",
+            format!(
+                "Service `{name}` has a selector, so Kubernetes itself lists its endpoints; remove its selector, or name a Service without one in target.service"
+            ),
+        ))
+    } else if spec.and_then(|s| s.type_.as_deref()) == Some("ExternalName") {
+        Some((
+            "TargetIsExternal",
+            format!(
+                "Service `{name}` is of type ExternalName and has no endpoints; name a Service with a cluster IP or a headless one"
+            ),
+        ))
+    } else if ports::of(service).is_empty() {
+        Some(("TargetHasNoPort", format!("Service `{name}` has no port; give it the port that clients call")))
+    } else {
+        None
+    };
+    if let Some((reason, message)) = wrong {
+        problems.push(unresolved(reason, message));
+        return None;
+    }
+    Some(service)
+}
+
+fn check_resource(
+    resource: &ResourceRef,
+    target: Option<&Service>,
+    observed: &Observed,
+    problems: &mut Vec<Problem>,
+) {
+    let ResourceRef { service: name, port } = resource;
+    let Some(service) = observed.service(name) else {
+        problems.push(unresolved(
+            "ServiceNotFound",
+            format!("Service `{name}` does not exist in this namespace; create it, or correct its name in the route"),
+        ));
+        return;
+    };
+    if !ports::of(service).iter().any(|p| p.port == *port) {
+        problems.push(unresolved(
+            "PortNotFound",
+            format!("Service `{name}` has no port {port}; its ports are: {}", ports::listed(service)),
+        ));
+        return;
+    }
+    let Some(target) = target else { return };
+    if !ports::pairs(target, service, *port).iter().any(|(_, backend)| backend.port == *port) {
+        let target_name = target.metadata.name.as_deref().unwrap_or_default();
+        problems.push(unresolved(
+            "PortNotMatched",
+            format!(
+                "none of the ports of target `{target_name}` ({}) leads to port {port} of `{name}`; give one of them the same name or number",
+                ports::listed(target)
+            ),
+        ));
+    }
+}
+
+fn policy(objective: &api::Objective, route: &JournalRoute) -> Policy {
+    let (spec, default) = (&route.spec, Policy::default());
+    let least = Duration::from_secs(1);
+    Policy {
+        objective: Objective {
+            lead_load: objective.lead_load.get(),
+            alternate_load: objective.alternate_load.get(),
+            saturation: objective.saturation.get(),
+            horizon: objective.horizon.get().map_or(default.objective.horizon, |horizon| horizon.max(least)),
+            quantile: match objective.quantile {
+                api::Quantile::P50 => Quantile::P50,
+                api::Quantile::P90 => Quantile::P90,
+                api::Quantile::P99 => Quantile::P99,
+            },
+        },
+        weights: Weights {
+            affinity: f64::from(spec.weights.affinity),
+            stability: f64::from(spec.weights.stability),
+            cost: f64::from(spec.weights.cost),
+        },
+        limits: Limits {
+            min_lead_share: spec.limits.min_lead_share.permille(),
+            max_step: spec.limits.max_step.permille(),
+            hold_down: spec.limits.hold_down.get(),
+            max_share_per_alternate: spec.limits.max_share_per_alternate.permille(),
+        },
+        warm_up: WarmUp {
+            duration: spec.warm_up.duration.get(),
+            minimum: spec.warm_up.minimum_share.fraction(),
+            aggression: spec.warm_up.aggression.get(),
+        },
+        failure: match spec.failure_policy {
+            api::FailurePolicy::FailOpen => FailurePolicy::FailOpen,
+            api::FailurePolicy::LeadOnly => FailurePolicy::LeadOnly,
+        },
+    }
+}
+
+fn accepted(reason: &'static str, message: String) -> Problem {
+    Problem { condition: condition::ACCEPTED, reason, message }
+}
+
+fn unresolved(reason: &'static str, message: String) -> Problem {
+    Problem { condition: condition::RESOLVED_REFS, reason, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{NOW, ServiceWith, World, route, service};
+
+    fn verdict(world: &World) -> Verdict {
+        let route = world.route("journal");
+        validate(&route, &super::super::observe::observe(&world.caches, &route, None, NOW))
+    }
+
+    fn world() -> World {
+        World::with_route("journal").backend("a", "n1", 4).backend("b", "n2", 4)
+    }
+
+    #[test]
+    fn a_route_whose_services_fit_is_valid_and_its_defaults_are_the_engines() {
+        let valid = verdict(&world()).unwrap();
+        assert_eq!(valid.policy, Policy::default());
+        assert_eq!((valid.target.as_str(), valid.ceiling), ("journal", Rung::Model));
+    }
+
+    #[test]
+    fn every_problem_is_told_with_what_to_do() {
+        let target = || service("journal").port("in", 80);
+        let cases: [(&str, World, &str, &str); 7] = [
+            (
+                "no target",
+                world().without_service("journal"),
+                "TargetNotFound",
+                "create it without a selector",
+            ),
+            (
+                "a selector",
+                world().service(target().selecting("app")),
+                "TargetHasSelector",
+                "remove its selector",
+            ),
+            ("external", world().service(target().external()), "TargetIsExternal", "cluster IP"),
+            ("no ports", world().service(service("journal")), "TargetHasNoPort", "give it the port"),
+            ("no alternate", world().without_service("b"), "ServiceNotFound", "create it, or correct"),
+            ("no port", world().service(service("a").port("x", 7)), "PortNotFound", "its ports are: 7 (x)"),
+            (
+                "no match",
+                world().service(target().port("two", 81)),
+                "PortNotMatched",
+                "the same name or number",
+            ),
+        ];
+        for (name, world, reason, advice) in cases {
+            let problems = verdict(&world).unwrap_err();
+            assert_eq!(problems[0].reason, reason, "{name}");
+            assert_eq!(problems[0].condition, condition::RESOLVED_REFS, "{name}");
+            assert!(problems[0].message.contains(advice), "{name}: {}", problems[0].message);
+        }
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let problems = verdict(&world().without_service("a").without_service("b")).unwrap_err();
+        assert_eq!(problems.len(), 2);
+    }
+
+    #[test]
+    fn a_target_that_this_version_cannot_serve_is_not_accepted() {
+        let mut route = route("journal");
+        route.spec.target.service = None;
+        let world = world();
+        world.put_route(route);
+        let problems = verdict(&world).unwrap_err();
+        assert_eq!((problems[0].condition, problems[0].reason), (condition::ACCEPTED, "UnsupportedTarget"));
+    }
+
+    #[test]
+    fn the_older_of_two_routes_keeps_a_target() {
+        let world = world();
+        let mut other = route("second");
+        other.metadata.creation_timestamp = None;
+        world.put_route(other);
+        let problems = verdict(&world).unwrap_err();
+        assert_eq!((problems[0].condition, problems[0].reason), (condition::ACCEPTED, "TargetTaken"));
+        assert!(problems[0].message.contains("`second`"));
+    }
+}
