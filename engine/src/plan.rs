@@ -72,7 +72,7 @@ pub fn plan(input: &Input<'_>, mut memory: Memory) -> (Decision, Memory) {
     let step = step::decide(input, &demand, &memory, &present);
     let (targets, insufficient) = place(input, &demand, step, &present);
     let warm = memory.remember(input, step, &present, &targets);
-    let permille = warmed(&targets, &warm);
+    let permille = warmed(&targets, &warm, memory.effective_of(targets.len()));
 
     let decision = explain(input, &demand, step, &memory, &targets, &permille, &warm, insufficient);
     memory.effective = Some(permille);
@@ -117,11 +117,20 @@ fn lead_only(input: &Input<'_>) -> Vec<u16> {
     shares
 }
 
-/// Shares for this tick: what an alternate is not yet warm for stays with the lead.
-fn warmed(targets: &[u16], warm: &[f64]) -> Vec<u16> {
+/// Shares for this tick: what an alternate is not yet warm for stays where it was, with other alternates as far as
+/// they had it, else with the lead.
+fn warmed(targets: &[u16], warm: &[f64], before: Option<&[u16]>) -> Vec<u16> {
     let mut shares: Vec<f64> =
         targets.iter().zip(warm).map(|(&t, &factor)| f64::from(t) / 1000.0 * factor).collect();
-    shares[0] = 1.0 - shares[1..].iter().sum::<f64>();
+    let mut waiting = 1.0 - shares.iter().sum::<f64>();
+    let held =
+        targets.iter().zip(before.unwrap_or_default()).map(|(&target, &had)| had * u16::from(target > 0));
+    for (share, had) in shares.iter_mut().zip(held).skip(1) {
+        let kept = (f64::from(had) / 1000.0 - *share).clamp(0.0, waiting.max(0.0));
+        *share += kept;
+        waiting -= kept;
+    }
+    shares[0] += waiting;
     permille(&shares)
 }
 
@@ -196,5 +205,23 @@ fn phase(input: &Input<'_>, memory: &Memory, lead: u16, warming: bool) -> Phase 
         Phase::Returning
     } else {
         Phase::Shifted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cold_alternate_cannot_take_yet_stays_where_it_was() {
+        let cases: [(&[f64], Option<&[u16]>, &[u16]); 4] = [
+            (&[1.0, 1.0, 1.0], Some(&[500, 500, 0]), &[400, 400, 200]),
+            (&[1.0, 1.0, 0.1], Some(&[500, 500, 0]), &[480, 500, 20]),
+            (&[1.0, 1.0, 0.1], Some(&[600, 400, 0]), &[580, 400, 20]),
+            (&[1.0, 1.0, 0.1], None, &[580, 400, 20]),
+        ];
+        for (warm, before, expected) in cases {
+            assert_eq!(warmed(&[400, 400, 200], warm, before), expected, "{warm:?} after {before:?}");
+        }
     }
 }

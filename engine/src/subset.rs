@@ -16,9 +16,16 @@ pub fn counts(shares: &[u16], available: &[u32], listed: &[u32]) -> Vec<u32> {
     let choices = choices(&wanted, available);
     let lead = |counts: &[u32]| part(counts, 0);
     let safe = |counts: &&Vec<u32>| lead(counts) <= wanted[0] + SLACK;
-    let moves = |counts: &[u32]| listed.is_empty() || (lead(counts) - lead(listed)).abs() >= SMALLEST;
+    let moves = |counts: &[u32]| {
+        listed.is_empty() || (0..counts.len()).any(|i| (part(counts, i) - part(listed, i)).abs() >= SMALLEST)
+    };
     let worth = |counts: &&Vec<u32>| safe(counts) && moves(counts) && distance(counts, &wanted) <= STAY;
+    let harmless = || {
+        (fits(&wanted, available, listed) && lead(listed) <= wanted[0] + SLACK)
+            .then(|| fullest(listed, available))
+    };
     nearest(choices.iter().filter(worth), &wanted)
+        .or_else(harmless)
         .or_else(|| nearest(choices.iter().filter(safe), &wanted))
         .or_else(|| nearest(choices.iter(), &wanted))
         .unwrap_or_else(|| available.to_vec())
@@ -47,7 +54,7 @@ const TOLERANCE: f64 = 0.004;
 /// How much more than its share the lead may get from what is listed.
 const SLACK: f64 = 0.03;
 
-/// A change that moves the lead by less than this is not worth the disturbance.
+/// A change that moves nobody by as much as this is not worth the disturbance, unless the lead gets too much.
 const SMALLEST: f64 = 0.08;
 
 /// How much less than its share the lead may get before what is listed changes.
@@ -61,16 +68,16 @@ fn wanted(shares: &[u16], available: &[u32]) -> Option<Vec<f64>> {
     (sum > 0.0).then(|| held.iter().map(|share| share / sum).collect())
 }
 
+/// Whether what is listed is there and all of it has a share.
+fn fits(wanted: &[f64], available: &[u32], listed: &[u32]) -> bool {
+    listed.len() == available.len()
+        && listed.iter().any(|&count| count > 0)
+        && listed.iter().zip(available).zip(wanted).all(|((&l, &a), &w)| l <= a && (l == 0 || w > 0.0))
+}
+
 fn stays(wanted: &[f64], available: &[u32], listed: &[u32]) -> bool {
-    let fits = listed.len() == available.len()
-        && listed.iter().zip(available).zip(wanted).all(|((&l, &a), &w)| l <= a && (l == 0 || w > 0.0));
-    let lead = part(listed, 0) - wanted.first().copied().unwrap_or(0.0);
-    fits && listed.iter().sum::<u32>() > 0
-        && (-STAY..=SLACK).contains(&lead)
-        // The last step back, and the last step away, are made.
-        && (part(listed, 0) < 1.0 || wanted[0] + SLACK >= 1.0)
-        && (wanted[0] < 1.0 || part(listed, 0) >= 1.0)
-        && distance(listed, wanted) <= STAY
+    let lead = part(listed, 0) - wanted[0];
+    fits(wanted, available, listed) && (-STAY..=SLACK).contains(&lead) && distance(listed, wanted) <= STAY
 }
 
 /// The same mix over as many endpoints as there are: pods that came are used, whatever the share does.
@@ -199,6 +206,21 @@ mod tests {
         assert_eq!(counts(&[1000, 0, 0], &[4, 4, 4], &[4, 1, 0]), [4, 0, 0]);
         assert_eq!(counts(&[500, 0, 500], &[4, 4, 4], &[4, 4, 0]), [4, 0, 4]);
         assert_eq!(counts(&[0, 1000, 0], &[4, 4, 4], &[1, 4, 0]), [0, 4, 0]);
+    }
+
+    #[test]
+    fn alternates_are_rebalanced_while_the_lead_keeps_its_share() {
+        assert_eq!(counts(&[500, 250, 250], &[4, 4, 4], &[4, 4, 0]), [4, 2, 2]);
+    }
+
+    #[test]
+    fn a_way_back_is_made_in_steps_that_are_worth_it() {
+        let mut listed = vec![3, 1, 0];
+        for lead in [800, 830, 860] {
+            listed = counts(&[lead, 1000 - lead, 0], &[4, 4, 4], &listed);
+            assert_eq!(listed, [3, 1, 0], "{lead}");
+        }
+        assert_eq!(counts(&[1000, 0, 0], &[4, 4, 4], &listed), [4, 0, 0]);
     }
 
     #[test]

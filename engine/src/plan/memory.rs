@@ -106,6 +106,11 @@ impl Memory {
         count(&mut self.hits.saturated, input.lead.load >= input.policy.objective.saturation);
     }
 
+    /// The shares of the tick before, if they were those of as many resources.
+    pub(super) fn effective_of(&self, resources: usize) -> Option<&[u16]> {
+        self.effective.as_deref().filter(|shares| shares.len() == resources && !self.members_changed)
+    }
+
     /// The lead has been saturated for long enough to act on that alone.
     pub(super) fn saturated(&self) -> bool {
         self.hits.saturated >= SATURATED_HITS
