@@ -1,0 +1,202 @@
+//! One drive of a curve through a route, on a fresh stage, and the count afterwards.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use foreshift_api::JournalRoute;
+use tokio::time::MissedTickBehavior;
+
+use crate::{
+    calibrate::Capacity,
+    cgroup::Cgroup,
+    entries::Pool,
+    error::{Error, Result, until},
+    gauge::{self, Gauge},
+    journal::{self, Reader},
+    local::LocalCluster,
+    outcome::{Outcome, Record},
+    route,
+    sample::{Sample, Sampler},
+    sender::{Load, Sender, most_in_flight},
+    shape::Curve,
+    shares::{self, ShareWatch},
+    stage::{JournalPod, Stage, TARGET},
+};
+
+/// A request without an answer for this long has failed.
+pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where, what and how much is driven.
+pub struct Driver {
+    /// The resources and the Service in front of them.
+    pub stage: Stage,
+    /// The local cluster, if it is that one.
+    pub local: Option<LocalCluster>,
+    /// Cgroup of the lead's node, if it is on this machine and not of the local cluster.
+    pub lead_cgroup: Option<String>,
+    /// Where requests go, if not to the cluster IP of the target.
+    pub target: Option<SocketAddr>,
+    /// The entries.
+    pub pool: Arc<Pool>,
+    /// Entries in a request.
+    pub batch: u32,
+    /// What the lead carries.
+    pub capacity: Capacity,
+}
+
+/// Between drives the nodes come to rest, and long enough that the forecaster's short window shows nothing else.
+const REST_WITHIN: Duration = Duration::from_secs(90);
+const REST_SAMPLES: u32 = 15;
+/// Load over the idle one that counts as rest.
+const REST_MARGIN: f64 = 0.1;
+const ROUTE_SETTLES_WITHIN: Duration = Duration::from_secs(30);
+
+impl Driver {
+    /// Drives `curve` through `route`; every sample is shown as it is taken. `run` is part of every entry's id.
+    pub async fn drive(
+        &self,
+        run: &str,
+        route: &JournalRoute,
+        curve: &Curve,
+        mut show: impl FnMut(&Sample),
+    ) -> Result<(Outcome, Vec<Sample>)> {
+        let pods = self.fresh_stage().await?;
+        let watch = ShareWatch::start(self.stage.client());
+        let programmed_after = self.all_on_the_lead(route, &watch).await?;
+        let start = Instant::now();
+        let sender = self.send(run, curve, start).await?;
+        let mut look =
+            Sampler::new(self.stage.client(), self.gauges()?, watch, sender.tally(), curve.clone(), start);
+        let samples =
+            sample_until(&mut look, start + Duration::from_secs_f64(curve.seconds()), &mut show).await;
+        let total = sender.finish().await?;
+        let changes = share_changes(look.watch(), start);
+        let stored = self.reader().read(&pods, run).await?;
+        let outcome = Outcome::of(&Record {
+            samples: &samples,
+            changes: &changes,
+            total: &total,
+            balance: journal::balance(&total, &stored),
+            curve,
+            capacity: self.capacity,
+            objective: route.spec.objective.lead_load.get(),
+        });
+        Ok((Outcome { programmed_after_s: programmed_after.as_secs_f64(), ..outcome }, samples))
+    }
+
+    /// Starts sending `curve` to the target.
+    pub async fn send(&self, run: &str, curve: &Curve, start: Instant) -> Result<Sender> {
+        let load = Load {
+            target: match self.target {
+                Some(target) => target,
+                None => self.stage.address(TARGET).await?,
+            },
+            run: run.to_owned(),
+            batch: self.batch,
+            timeout: CLIENT_TIMEOUT,
+            max_in_flight: most_in_flight(),
+        };
+        Sender::start(load, Arc::clone(&self.pool), curve.arrivals(self.capacity.requests_per_second), start)
+    }
+
+    /// No route, empty journals, nodes at rest.
+    pub async fn fresh_stage(&self) -> Result<Vec<JournalPod>> {
+        route::delete(self.stage.client()).await?;
+        let pods = self.stage.renew_pods().await?;
+        if let Some(local) = &self.local {
+            local.forget_connections().await?;
+        }
+        self.rest().await?;
+        Ok(pods)
+    }
+
+    /// Applies the route and waits until every entry goes to the lead; returns how long the route took to be programmed.
+    pub async fn all_on_the_lead(&self, route: &JournalRoute, watch: &ShareWatch) -> Result<Duration> {
+        let programmed_after = route::apply(self.stage.client(), route).await?;
+        let alone = [self.stage.pods_each() as u32, 0, 0];
+        until("all entries to go to the lead", ROUTE_SETTLES_WITHIN, async || {
+            let endpoints = watch.now();
+            Ok(if endpoints == alone {
+                Ok(())
+            } else {
+                Err(format!("endpoints behind {TARGET}: {endpoints:?}"))
+            })
+        })
+        .await?;
+        Ok(programmed_after)
+    }
+
+    /// A gauge for each resource's node.
+    pub fn gauges(&self) -> Result<[Gauge; 3]> {
+        let gauge = |i: usize| {
+            let node = &self.stage.nodes()[i];
+            let cgroup = match (&self.lead_cgroup, &self.local) {
+                (Some(name), _) if i == 0 => Some(Cgroup::find(name)?),
+                (_, Some(local)) => Some(local.cgroup(node)?),
+                _ => None,
+            };
+            Gauge::new(node, cgroup)
+        };
+        Ok([gauge(0)?, gauge(1)?, gauge(2)?])
+    }
+
+    /// How the journals are read.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.local.clone().map_or(Reader::Exec, Reader::Volumes)
+    }
+
+    /// Waits until every node has been at rest for a while.
+    async fn rest(&self) -> Result<()> {
+        let mut gauges = self.gauges()?;
+        let calm = self.capacity.idle_load + REST_MARGIN;
+        let mut quiet = 0;
+        let deadline = Instant::now() + REST_WITHIN;
+        while quiet < REST_SAMPLES {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let personas = gauge::by_node(route::personas(self.stage.client()).await?);
+            let loads = gauges.each_mut().map(|gauge| gauge.read(&personas).load);
+            let published = gauge::persona_load(&personas, gauges[0].node()).unwrap_or(0.0);
+            let highest = loads.into_iter().fold(published, f64::max);
+            quiet = if highest <= calm { quiet + 1 } else { 0 };
+            if Instant::now() > deadline {
+                return Err(Error::Timeout {
+                    what: format!(
+                        "the nodes to come to rest (load {highest:.2}; at rest it is {calm:.2} or less)"
+                    ),
+                    after: REST_WITHIN,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When shares changed since `start`, in seconds, and the lead's share from then on.
+#[must_use]
+pub fn share_changes(watch: &ShareWatch, start: Instant) -> Vec<(f64, f64)> {
+    shares::changes(&watch.seen())
+        .into_iter()
+        .filter(|change| change.at >= start)
+        .map(|change| ((change.at - start).as_secs_f64(), shares::shares(change.endpoints)[0]))
+        .collect()
+}
+
+/// A sample a second until `end`.
+async fn sample_until(sampler: &mut Sampler, end: Instant, show: &mut impl FnMut(&Sample)) -> Vec<Sample> {
+    let mut taken = Vec::new();
+    let mut seconds = tokio::time::interval(Duration::from_secs(1));
+    seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    // The first tick is at once and ends no second.
+    seconds.tick().await;
+    while Instant::now() < end {
+        seconds.tick().await;
+        let sample = sampler.take().await;
+        show(&sample);
+        taken.push(sample);
+    }
+    taken
+}

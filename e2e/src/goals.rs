@@ -1,0 +1,173 @@
+//! What the demo must show, held against a summary. Pure.
+
+use crate::{outcome::Outcome, shape::Shape, summary::Summary};
+
+/// One goal and how a demo did on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// What is asked.
+    pub text: String,
+    /// What was measured.
+    pub measured: String,
+    /// Whether it was reached.
+    pub reached: bool,
+    /// Whether the demo has failed without it. The others depend on how quiet the machine was.
+    pub required: bool,
+}
+
+/// Part of the reactive run's saturated seconds that is allowed on the ramp.
+const SATURATED_PART: f64 = 0.05;
+/// Least seconds from the first share to the saturation of the lead-only run.
+const LEAD_TIME: f64 = 15.0;
+/// Most that may be moved, as a multiple of what had to.
+const EXCESS: f64 = 1.2;
+/// Share changes on the ramp and the jump.
+const CHANGES: usize = 12;
+/// Share changes for each tooth of the saw.
+const CHANGES_A_TOOTH: u32 = 2;
+
+/// The goals that the runs in `summary` can be held against.
+#[must_use]
+pub fn goals(summary: &Summary) -> Vec<Goal> {
+    let mut goals: Vec<_> = summary
+        .runs()
+        .flat_map(|(run, outcome)| {
+            [
+                goal(
+                    true,
+                    format!("{}: no acknowledged entry is lost", run.title()),
+                    format!("{} of {}", outcome.lost, outcome.acknowledged),
+                    outcome.lost == 0,
+                ),
+                goal(
+                    true,
+                    format!("{}: entries are acknowledged", run.title()),
+                    format!("{} of {}", outcome.acknowledged, outcome.sent),
+                    outcome.acknowledged > 0,
+                ),
+            ]
+        })
+        .collect();
+    if let Some(foreshift) = &summary.foreshift {
+        goals.extend(own(foreshift, summary.meta.shape));
+        if let Some(reactive) = &summary.reactive {
+            goals.extend(against(foreshift, reactive, summary.meta.shape));
+        }
+        if summary.lead_only.is_some() && summary.meta.shape == Shape::Ramp {
+            let ahead = foreshift.first_shift_lead_time_s;
+            goals.push(goal(
+                false,
+                format!("the first share moves at least {LEAD_TIME:.0} s before the lead alone saturates"),
+                ahead.map_or("not known".into(), |s| format!("{s:.1} s before")),
+                ahead.is_some_and(|s| s >= LEAD_TIME),
+            ));
+        }
+    }
+    goals
+}
+
+fn own(foreshift: &Outcome, shape: Shape) -> Vec<Goal> {
+    let changes = if shape == Shape::Saw { (shape.teeth() * CHANGES_A_TOOTH) as usize } else { CHANGES };
+    let mut goals = vec![goal(
+        false,
+        format!("at most {changes} share changes"),
+        foreshift.share_changes.to_string(),
+        foreshift.share_changes <= changes,
+    )];
+    if shape == Shape::Ramp {
+        goals.push(goal(
+            false,
+            format!("at most {EXCESS} times the share that had to move is moved"),
+            format!("{:.3} for {:.3}", foreshift.shifted_share, foreshift.needed_share),
+            foreshift.shifted_share <= EXCESS * foreshift.needed_share,
+        ));
+    }
+    goals
+}
+
+fn against(foreshift: &Outcome, reactive: &Outcome, shape: Shape) -> [Goal; 2] {
+    let (asked, most) = if shape == Shape::Ramp {
+        let part = format!("at most {:.0} % of the reactive run's saturated seconds", SATURATED_PART * 100.0);
+        (part, f64::from(reactive.saturated_seconds) * SATURATED_PART)
+    } else {
+        ("no more saturated seconds than the reactive run".into(), f64::from(reactive.saturated_seconds))
+    };
+    let milliseconds = |ms: Option<f64>| ms.map_or("none".into(), |ms| format!("{ms:.1} ms"));
+    [
+        goal(
+            false,
+            asked,
+            format!("{} against {}", foreshift.saturated_seconds, reactive.saturated_seconds),
+            f64::from(foreshift.saturated_seconds) <= most,
+        ),
+        goal(
+            false,
+            "p99 no higher than the reactive run's".into(),
+            format!("{} against {}", milliseconds(foreshift.p99_ms), milliseconds(reactive.p99_ms)),
+            foreshift.p99_ms.zip(reactive.p99_ms).is_some_and(|(ours, theirs)| ours <= theirs),
+        ),
+    ]
+}
+
+fn goal(required: bool, text: String, measured: String, reached: bool) -> Goal {
+    Goal { text, measured, reached, required }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{route::Run, summary::tests::empty};
+
+    fn summary() -> Summary {
+        let mut summary = empty();
+        let common = Outcome { sent: 100, acknowledged: 100, ..Outcome::default() };
+        summary.add(Run::LeadOnly, Outcome { saturated_from_s: Some(60.0), ..common.clone() });
+        summary.add(Run::Reactive, Outcome { saturated_seconds: 20, p99_ms: Some(30.0), ..common.clone() });
+        let foreshift = Outcome {
+            saturated_seconds: 1,
+            p99_ms: Some(20.0),
+            first_shift_s: Some(45.0),
+            shifted_share: 0.36,
+            needed_share: 0.3,
+            share_changes: 12,
+            ..common
+        };
+        summary.add(Run::Foreshift, foreshift);
+        summary
+    }
+
+    #[test]
+    fn a_demo_that_just_reaches_every_goal_reaches_them_all() {
+        let goals = goals(&summary());
+        assert_eq!(goals.len(), 11);
+        assert!(goals.iter().all(|goal| goal.reached), "{goals:#?}");
+    }
+
+    #[test]
+    fn a_lost_entry_fails_the_demo_and_a_noisy_figure_does_not() {
+        let mut summary = summary();
+        summary.reactive.as_mut().unwrap().lost = 1;
+        summary.foreshift.as_mut().unwrap().share_changes = 13;
+        let missed: Vec<_> = goals(&summary).into_iter().filter(|goal| !goal.reached).collect();
+        assert_eq!(missed.iter().map(|goal| goal.required).collect::<Vec<_>>(), [true, false]);
+    }
+
+    #[test]
+    fn a_run_alone_is_held_against_nothing_that_is_not_there() {
+        let mut summary = summary();
+        (summary.lead_only, summary.reactive) = (None, None);
+        assert_eq!(goals(&summary).len(), 4);
+    }
+
+    #[test]
+    fn a_saw_may_change_twice_a_tooth() {
+        let mut summary = summary();
+        summary.meta.shape = Shape::Saw;
+        let changes = |summary: &Summary| {
+            goals(summary).into_iter().find(|goal| goal.text.contains("share changes")).unwrap().reached
+        };
+        assert!(!changes(&summary));
+        summary.foreshift.as_mut().unwrap().share_changes = 6;
+        assert!(changes(&summary));
+    }
+}

@@ -1,0 +1,31 @@
+//! Drives real journal entries at a real cluster and measures what Foreshift does with them.
+//!
+//! The pieces from the bottom up: a rate over time ([`shape`]), entries ([`entries`]), the open-loop [`sender`] and its
+//! [`tally`]; the cluster ([`stage`], [`route`], [`shares`], [`gauge`]); the count afterwards ([`journal`]); and what is
+//! made of it all ([`outcome`], [`summary`], [`goals`], [`table`], [`plot`]). [`drive`] makes one run of them, [`demo`]
+//! all runs.
+
+pub mod args;
+pub mod calibrate;
+pub mod cgroup;
+pub mod demo;
+pub mod drive;
+pub mod entries;
+pub mod error;
+pub mod gauge;
+pub mod goals;
+pub mod ids;
+pub mod journal;
+pub mod local;
+pub mod logs;
+pub mod outcome;
+pub mod plot;
+pub mod route;
+pub mod sample;
+pub mod sender;
+pub mod shape;
+pub mod shares;
+pub mod stage;
+pub mod summary;
+pub mod table;
+pub mod tally;
