@@ -1,0 +1,61 @@
+# Every command of the project, in a line each: `make help`. The work is done by the scripts named here.
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+CLUSTER := e2e/cluster/cluster
+TEST := e2e/test
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo demo-clean
+demo: ## the whole story on a local cluster: SHAPE=ramp|flash|saw; QUICK=1 drives Foreshift alone
+	@e2e/demo/run
+demo-clean: ## remove what the demo made in the cluster, and Foreshift itself
+	@e2e/demo/clean
+
+.PHONY: test test-unit test-apiserver test-models test-chart test-e2e
+test: ## all checks and tests, phase by phase, ending with a table of the time they took
+	@$(TEST)
+test-unit: ## unit and property tests of all crates
+	@$(TEST) unit
+test-apiserver: ## the operator's reconciles against a real kube-apiserver and etcd
+	@$(TEST) apiserver
+test-models: ## the shipped model against its card, its golden vectors and onnxruntime
+	@$(TEST) models
+test-chart: ## CRDs, helm lint, kubeconform, refused values
+	@$(TEST) chart
+test-e2e: ## the demo on the local cluster, then the tests that need it installed
+	@$(TEST) e2e
+
+.PHONY: setup build fmt lint crds images train
+setup: ## install what is missing: Debian packages, Rust components, cargo-deny
+	@e2e/setup
+build: ## all crates, with the profile that tests, images and demo share
+	@cargo build --workspace --all-targets --locked
+fmt: ## format the Rust code
+	@cargo fmt --all
+lint: ## formatting, clippy, shellcheck, cargo-deny
+	@$(TEST) format clippy shell deny
+crds: ## write crds/ and the chart's copy anew from the Rust types
+	@UPDATE=1 cargo test --workspace --locked --test crds
+	@cp crds/*.yaml charts/foreshift/crds/
+images: build ## image archives for the local cluster, into target/images/
+	@e2e/images/build
+train: build ## train the load forecaster on the traces in DATA=folder, into models/ and the chart
+	@$(TARGET)/debug/foreshift-trainer train --data "$(DATA)" --out models
+	@cp models/load.onnx models/load.json charts/foreshift/files/
+
+.PHONY: cluster-up cluster-down cluster-status install
+cluster-up: ## start the local cluster: one control plane, three nodes
+	@$(CLUSTER) up
+cluster-down: ## end it and leave nothing of it
+	@$(CLUSTER) down
+cluster-status: ## its machines, daemons and CPU quotas
+	@$(CLUSTER) status
+install: images ## load the images and install or upgrade the chart in the cluster
+	@e2e/demo/install
