@@ -64,12 +64,17 @@ where
     }
 }
 
+/// Seconds after which a watch is taken up anew, since one that died without a word looks like a quiet cluster. Many
+/// agents ask one API server, so not more often.
+const RENEW_WATCH_AFTER: u32 = 60;
+
 /// The object of this name with every change, `None` when it is absent.
 fn objects<K>(api: Api<K>, name: &str) -> impl Stream<Item = watcher::Result<Option<K>>> + use<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let config =
+        watcher::Config::default().fields(&format!("metadata.name={name}")).timeout(RENEW_WATCH_AFTER);
     let mut found = false;
     watcher(api, config).default_backoff().try_filter_map(move |event| {
         let object = match event {

@@ -34,6 +34,10 @@ use crate::{persona::freshness::Sightings, route::Key, shutdown::Stop};
 /// Label that ties an EndpointSlice to its Service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
+/// Seconds after which a watch is taken up anew. A connection that died without a word (a NAT that forgot it, a cut
+/// cable) looks like a quiet cluster; it is noticed five seconds after this.
+const RENEW_WATCH_AFTER: u32 = 20;
+
 /// Read side; cheap to clone.
 #[derive(Clone)]
 pub struct Caches {
@@ -174,7 +178,8 @@ async fn watch<K>(
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let known = writer.as_reader();
-    let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let config = watcher::Config::default().timeout(RENEW_WATCH_AFTER);
+    let mut events = pin!(watcher(api, config).default_backoff());
     loop {
         let event = tokio::select! {
             () = stop.requested() => return,
