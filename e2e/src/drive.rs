@@ -107,7 +107,7 @@ impl Driver {
         route::delete(self.stage.client()).await?;
         let pods = self.stage.renew_pods().await?;
         if let Some(local) = &self.local {
-            local.forget_connections().await?;
+            local.forget_connections(self.stage.address(TARGET).await?.ip()).await?;
         }
         self.rest().await?;
         Ok(pods)

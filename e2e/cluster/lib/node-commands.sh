@@ -15,12 +15,22 @@ node_off() {
 
 node_on() {
   ! is_running "$1" || die "$1 is on already."
-  # The old rules of kube-proxy are still in the network namespace, which a real power cut would have emptied.
+  # The network namespace still holds what a real power cut would have emptied.
   in_netns "$1" nft flush ruleset
+  remove_pod_links "$1"
   in_netns "$CONTROL_PLANE" ip link set "$1" up
   start_machine "$1" "$CLUSTER_DIR/lib/node.sh" "$1"
   wait_until_ready "$1"
   say "$1 is on and Ready"
+}
+
+# The kernel takes its time to remove the links of dead pods, and then takes the route of a new pod that has got the
+# same address along.
+remove_pod_links() {
+  local link
+  for link in $(in_netns "$1" ip -oneline link show type veth | awk -F '[:@ ]+' '$2 != "eth0" { print $2 }'); do
+    in_netns "$1" ip link delete "$link" 2> /dev/null || true
+  done
 }
 
 node_cpu() {

@@ -10,6 +10,7 @@ use foreshift_e2e::{
     route::{self, Run, is_true, why_not},
     shape::Curve,
     shares::ShareWatch,
+    stage::TARGET,
 };
 use k8s_openapi::{
     ByteString,
@@ -68,7 +69,8 @@ async fn a_power_cut_of_an_alternate_takes_its_endpoints_away_and_loses_nothing(
         Ok(if watch.now()[helper] == 0 { Ok(()) } else { Err(format!("{:?}", watch.now())) })
     })
     .await;
-    let forgotten = local.forget_connections().await;
+    let target = world.driver.stage.address(TARGET).await.unwrap().ip();
+    let forgotten = local.forget_connections(target).await;
     // What was on its way to the dead node has failed by then.
     let tally = sender.tally();
     tokio::time::sleep(CLIENT_TIMEOUT + Duration::from_secs(2)).await;
