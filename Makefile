@@ -12,9 +12,11 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: demo demo-clean
+.PHONY: demo demo-clean footprint
 demo: ## the whole story on a local cluster: SHAPE=ramp|flash|saw; QUICK=1 drives Foreshift alone
 	@e2e/demo/run
+footprint: ## memory and CPU of agents and operator on the local cluster; run it while the demo runs
+	@e2e/demo/footprint
 demo-clean: ## remove what the demo made in the cluster, and Foreshift itself
 	@e2e/demo/clean
 
