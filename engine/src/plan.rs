@@ -214,14 +214,16 @@ mod tests {
 
     #[test]
     fn what_a_cold_alternate_cannot_take_yet_stays_where_it_was() {
-        let cases: [(&[f64], Option<&[u16]>, &[u16]); 4] = [
-            (&[1.0, 1.0, 1.0], Some(&[500, 500, 0]), &[400, 400, 200]),
-            (&[1.0, 1.0, 0.1], Some(&[500, 500, 0]), &[480, 500, 20]),
-            (&[1.0, 1.0, 0.1], Some(&[600, 400, 0]), &[580, 400, 20]),
-            (&[1.0, 1.0, 0.1], None, &[580, 400, 20]),
+        let cases = [
+            (1.0, Some([500, 500, 0]), [400, 400, 200]),
+            (0.1, Some([500, 500, 0]), [480, 500, 20]),
+            (0.1, Some([600, 400, 0]), [580, 400, 20]),
+            (0.1, None, [580, 400, 20]),
         ];
         for (warm, before, expected) in cases {
-            assert_eq!(warmed(&[400, 400, 200], warm, before), expected, "{warm:?} after {before:?}");
+            let shares =
+                warmed(&[400, 400, 200], &[1.0, 1.0, warm], before.as_ref().map(<[u16; 3]>::as_slice));
+            assert_eq!(shares, expected, "{warm:?} after {before:?}");
         }
     }
 }

@@ -10,6 +10,9 @@ use foreshift_operator::{
 };
 use tracing_subscriber::EnvFilter;
 
+/// The client logs every failed call as an error; whoever called says what fails and what becomes of it.
+const QUIET: &str = "kube_client::client::builder=off";
+
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     match &args.command {
@@ -19,7 +22,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log).context("--log is no filter; give for example `info`")?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", args.log))
+        .context("--log is no filter; give for example `info`")?;
     let log = tracing_subscriber::fmt().with_env_filter(filter);
     match args.log_format {
         LogFormat::Json => log.json().init(),
