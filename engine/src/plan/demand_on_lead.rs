@@ -40,7 +40,7 @@ impl DemandOnLead {
         let background = clean(input.lead.background + unseen);
         // The plan never trusts a forecast that is more hopeful than what is seen; a burst is seen when it lasts.
         let fine = &input.outlook.fine;
-        let observed = clean(if saturated { fine.last.max(fine.level) } else { fine.level });
+        let observed = clean(if saturated { fine.last.max(offered_now(input)) } else { 0.0 }.max(fine.level));
         let level = offered.get(objective.quantile).max(observed);
         let movable = (level - background).max(0.0);
         let wanted = |movable: f64| Self::wanted(input, background, movable);
@@ -85,6 +85,12 @@ impl DemandOnLead {
         }
         ((input.policy.objective.lead_load - background) / movable).clamp(least.min(1.0), 1.0)
     }
+}
+
+/// What is offered by the newest personas, which are ahead of the series by the step that is not over yet.
+fn offered_now(input: &Input<'_>) -> f64 {
+    let elsewhere: f64 = input.alternates.iter().map(|alternate| alternate.own_cores.max(0.0)).sum();
+    input.lead.load + elsewhere / input.lead.capacity.max(1e-3)
 }
 
 /// Loads beyond 16 times the capacity and numbers that are none tell nothing more than "far too much" and "nothing".

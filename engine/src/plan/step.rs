@@ -28,6 +28,9 @@ const LOW_HITS: u32 = 3;
 /// before it can be judged.
 const SETTLE: Duration = Duration::from_secs(6);
 
+/// Unless that much more (permille) turns out to be needed: the first persona of a jump shows the half of it.
+const ESCALATION: u16 = 50;
+
 /// A move away smaller than this (permille) is not worth a change.
 const SMALLEST_SHED: u16 = 20;
 /// A move back smaller than this is not worth a change, unless it is the last one.
@@ -83,7 +86,8 @@ fn shed(input: &Input<'_>, demand: &DemandOnLead, memory: &Memory, lead: u16) ->
     if wanted + SMALLEST_SHED > lead {
         return Some(Step::Hold(Suppression::DeadBand));
     }
-    if memory.last_hard.is_some_and(|at| input.now.saturating_sub(at) < SETTLE) {
+    let settling = memory.last_hard.is_some_and(|at| input.now.saturating_sub(at) < SETTLE);
+    if settling && !(saturated && wanted + ESCALATION <= lead) {
         return Some(Step::Hold(Suppression::Settling));
     }
     if saturated {
