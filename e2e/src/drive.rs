@@ -7,7 +7,10 @@ use std::{
 };
 
 use foreshift_api::JournalRoute;
-use tokio::time::MissedTickBehavior;
+use tokio::{
+    net::TcpStream,
+    time::{MissedTickBehavior, timeout},
+};
 
 use crate::{
     calibrate::Capacity,
@@ -53,6 +56,9 @@ const REST_SAMPLES: u32 = 15;
 /// Load over the idle one that counts as rest.
 const REST_MARGIN: f64 = 0.1;
 const ROUTE_SETTLES_WITHIN: Duration = Duration::from_secs(30);
+/// A node that still sends to endpoints that are gone is found out by some of so many connections.
+const PROBES: usize = 20;
+const PROBE_WITHIN: Duration = Duration::from_millis(500);
 
 impl Driver {
     /// Drives `curve` through `route`; every sample is shown as it is taken. `run` is part of every entry's id.
@@ -106,14 +112,12 @@ impl Driver {
     pub async fn fresh_stage(&self) -> Result<Vec<JournalPod>> {
         route::delete(self.stage.client()).await?;
         let pods = self.stage.renew_pods().await?;
-        if let Some(local) = &self.local {
-            local.forget_connections(self.stage.address(TARGET).await?.ip()).await?;
-        }
         self.rest().await?;
         Ok(pods)
     }
 
-    /// Applies the route and waits until every entry goes to the lead; returns how long the route took to be programmed.
+    /// Applies the route and waits until every entry goes to the lead, as the API server has it and as the nodes do it;
+    /// returns how long the route took to be programmed.
     pub async fn all_on_the_lead(&self, route: &JournalRoute, watch: &ShareWatch) -> Result<Duration> {
         let programmed_after = route::apply(self.stage.client(), route).await?;
         let alone = [self.stage.pods_each() as u32, 0, 0];
@@ -126,6 +130,11 @@ impl Driver {
             })
         })
         .await?;
+        let target = self.stage.address(TARGET).await?;
+        until("the target to answer", ROUTE_SETTLES_WITHIN, async || Ok(answers(target).await)).await?;
+        if let Some(local) = &self.local {
+            local.forget_connections(target.ip()).await?;
+        }
         Ok(programmed_after)
     }
 
@@ -183,6 +192,18 @@ pub fn share_changes(watch: &ShareWatch, start: Instant) -> Vec<(f64, f64)> {
         .filter(|change| change.at >= start)
         .map(|change| ((change.at - start).as_secs_f64(), shares::shares(change.endpoints)[0]))
         .collect()
+}
+
+/// Whether a row of connections to `target` all come about.
+async fn answers(target: SocketAddr) -> Result<(), String> {
+    for probe in 1..=PROBES {
+        match timeout(PROBE_WITHIN, TcpStream::connect(target)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(format!("connection {probe} of {PROBES}: {error}")),
+            Err(_) => return Err(format!("connection {probe} of {PROBES} hangs")),
+        }
+    }
+    Ok(())
 }
 
 /// A sample a second until `end`.

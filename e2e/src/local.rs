@@ -54,18 +54,14 @@ impl LocalCluster {
     /// Lets the kernel of the node that sends forget connections to endpoints of `target` that are gone. It remembers
     /// them by the client's port for two minutes, and one client at this rate uses every port again within seconds.
     pub async fn forget_connections(&self, target: IpAddr) -> Result<()> {
-        let arguments = ["--delete", "--orig-dst", &target.to_string()];
+        let target = target.to_string();
         let failed =
-            |why: String| Error::Command { command: format!("conntrack {}", arguments.join(" ")), why };
-        let forget = Command::new("conntrack").args(arguments).kill_on_drop(true).output();
-        let done = timeout(FORGET_WITHIN, forget)
-            .await
-            .map_err(|elapsed| failed(elapsed.to_string()))?
-            .map_err(|error| failed(error.to_string()))?;
-        let said = String::from_utf8_lossy(&done.stderr);
-        // It fails when there is nothing to forget.
-        let none = said.contains(" 0 flow entries");
-        (none || done.status.success()).then_some(()).ok_or_else(|| failed(said.trim().to_owned()))
+            |why: String| Error::Command { command: format!("conntrack --delete --orig-dst {target}"), why };
+        let forgotten = timeout(FORGET_WITHIN, async {
+            while !forget(&target).await.map_err(failed)? {}
+            Ok(())
+        });
+        forgotten.await.map_err(|elapsed| failed(elapsed.to_string()))?
     }
 
     /// Where an `emptyDir` of a pod lies on this machine.
@@ -86,6 +82,23 @@ fn setting(settings: &str, name: &str) -> Option<String> {
         let (key, value) = line.split_once('=')?;
         (key.split_whitespace().last() == Some(name)).then(|| value.trim_matches('"').to_owned())
     })
+}
+
+/// Deletes the connections to `target`, and tells whether all were deleted. One that ends by itself at this moment
+/// stops `conntrack` halfway.
+async fn forget(target: &str) -> Result<bool, String> {
+    let delete =
+        Command::new("conntrack").args(["--delete", "--orig-dst", target]).kill_on_drop(true).output();
+    let done = delete.await.map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&done.stderr);
+    // It fails when there is nothing to forget.
+    if done.status.success() || said.contains(" 0 flow entries") {
+        Ok(true)
+    } else if said.contains("such conntrack doesn't exist") {
+        Ok(false)
+    } else {
+        Err(said.trim().to_owned())
+    }
 }
 
 #[cfg(test)]

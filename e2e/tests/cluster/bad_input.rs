@@ -45,6 +45,7 @@ async fn a_route_that_makes_no_sense_is_refused_at_apply_with_a_sentence() {
 #[tokio::test]
 async fn a_route_to_services_that_do_not_fit_says_what_is_wrong_and_the_shares_in_force_stay() {
     let world = World::enter().await;
+    world.driver.fresh_stage().await.unwrap();
     let watch = ShareWatch::start(&world.client());
     let good = Run::Foreshift.route().unwrap();
     world.driver.all_on_the_lead(&good, &watch).await.unwrap();
