@@ -2,7 +2,7 @@
 
 use crate::{
     policy::Policy,
-    resource::{Freshness, Readiness, Resource},
+    resource::{Freshness, Readiness, Resource, Scores},
     score::calculate_score,
 };
 
@@ -36,8 +36,8 @@ pub const STABILITY_FLOOR: f64 = 20.0;
 const LEAST_HEADROOM: f64 = 0.05;
 
 /// Cores that a resource counts for in a spread, at least and at most, whatever is known of its capacity.
-const LEAST_CAPACITY: f64 = 1e-3;
-const MOST_CAPACITY: f64 = 1e6;
+pub(crate) const LEAST_CAPACITY: f64 = 1e-3;
+pub(crate) const MOST_CAPACITY: f64 = 1e6;
 
 /// An alternate that holds a share keeps its place against one that scores better by less than this.
 const STICKINESS: f64 = 5.0;
@@ -45,9 +45,10 @@ const STICKINESS: f64 = 5.0;
 /// The alternate to fill first: the best score among those that may take new entries and have room.
 #[must_use]
 pub fn find_best_alternate(alternates: &[Resource], policy: &Policy) -> Option<usize> {
-    order(alternates, &vec![0; alternates.len()], policy)
-        .into_iter()
-        .find(|&i| may_take(&alternates[i], 0) && room(&alternates[i], 0.0, policy) > 0.0)
+    takers(alternates, &[], policy, |i| alternates[i].scores).into_iter().find(|&i| {
+        let Resource { background, capacity, .. } = alternates[i];
+        room(background, capacity, 0.0, policy.objective.alternate_load) > 0.0
+    })
 }
 
 /// Fills alternates in order of score, each to `alternate_load` at most.
@@ -55,13 +56,15 @@ pub fn find_best_alternate(alternates: &[Resource], policy: &Policy) -> Option<u
 pub fn fill(alternates: &[Resource], ask: Ask<'_>, policy: &Policy) -> Allocation {
     let mut shares = vec![0.0; alternates.len()];
     let mut left = ask.shed.clamp(0.0, 1.0);
-    for i in order(alternates, ask.present, policy) {
-        let present = ask.present.get(i).copied().unwrap_or(0);
-        if left <= 0.0 || !may_take(&alternates[i], present) {
-            continue;
+    for i in takers(alternates, ask.present, policy, |i| alternates[i].scores) {
+        if left <= 0.0 {
+            break;
         }
+        let present = ask.present.get(i).copied().unwrap_or(0);
         let unseen = ask.unseen.get(i).copied().unwrap_or(0.0);
-        let mut most = (room(&alternates[i], unseen, policy) / ask.demand.max(1e-9)).min(1.0);
+        let Resource { background, capacity, .. } = alternates[i];
+        let room = room(background, capacity, unseen, policy.objective.alternate_load);
+        let mut most = (room / ask.demand.max(1e-9)).min(1.0);
         if alternates[i].freshness != Freshness::Fresh {
             most = most.min(f64::from(present) / 1000.0);
         }
@@ -79,8 +82,7 @@ pub fn spread(resources: &[&Resource], policy: &Policy) -> Vec<f64> {
         if r.endpoints == 0 || (strict && (r.drained || r.readiness == Readiness::NotReady)) {
             return 0.0;
         }
-        within(policy.objective.saturation - r.background, LEAST_HEADROOM, 1.0)
-            * within(r.capacity, LEAST_CAPACITY, MOST_CAPACITY)
+        headroom(r.background, r.capacity, policy.objective.saturation)
     };
     let normal = |weights: Vec<f64>| {
         let sum: f64 = weights.iter().sum();
@@ -103,31 +105,44 @@ pub fn may_take(resource: &Resource, present: u16) -> bool {
             || (resource.freshness == Freshness::Fresh && resource.scores.stability >= STABILITY_FLOOR))
 }
 
+/// The alternates that pass their gates, best first: by score, with those that hold a share before those that are
+/// hardly better. `present` is the share of each in permille (none where it ends), `scores` those to rank by.
+pub(crate) fn takers(
+    alternates: &[Resource],
+    present: &[u16],
+    policy: &Policy,
+    scores: impl Fn(usize) -> Scores,
+) -> Vec<usize> {
+    let present = |i: usize| present.get(i).copied().unwrap_or(0);
+    let mut ranked: Vec<(f64, usize)> = (0..alternates.len())
+        .filter(|&i| may_take(&alternates[i], present(i)))
+        .map(|i| {
+            let held = if present(i) > 0 { STICKINESS } else { 0.0 };
+            (calculate_score(&scores(i), &policy.weights) + held, i)
+        })
+        .collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| alternates[a.1].name.cmp(&alternates[b.1].name)));
+    ranked.into_iter().map(|(_, i)| i).collect()
+}
+
+/// Cores left below `objective` (a load), without those that are spoken for.
+pub(crate) fn room(background: f64, capacity: f64, unseen: f64, objective: f64) -> f64 {
+    ((objective - background) * capacity - unseen).max(0.0)
+}
+
+/// Cores left below `limit` (a load); nobody has none.
+pub(crate) fn headroom(background: f64, capacity: f64, limit: f64) -> f64 {
+    within(limit - background, LEAST_HEADROOM, 1.0) * within(capacity, LEAST_CAPACITY, MOST_CAPACITY)
+}
+
 /// What is not a number becomes `low`.
-fn within(value: f64, low: f64, high: f64) -> f64 {
+pub(crate) fn within(value: f64, low: f64, high: f64) -> f64 {
     value.max(low).min(high)
-}
-
-fn room(resource: &Resource, unseen: f64, policy: &Policy) -> f64 {
-    ((policy.objective.alternate_load - resource.background) * resource.capacity - unseen).max(0.0)
-}
-
-fn order(alternates: &[Resource], present: &[u16], policy: &Policy) -> Vec<usize> {
-    let rank = |i: usize| {
-        let held = present.get(i).is_some_and(|&p| p > 0);
-        calculate_score(&alternates[i].scores, &policy.weights) + if held { STICKINESS } else { 0.0 }
-    };
-    let mut order: Vec<usize> = (0..alternates.len()).collect();
-    order.sort_by(|&a, &b| {
-        rank(b).total_cmp(&rank(a)).then_with(|| alternates[a].name.cmp(&alternates[b].name))
-    });
-    order
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::resource::Scores;
 
     pub(crate) fn resource(name: &str, load: f64) -> Resource {
         Resource {

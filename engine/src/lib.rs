@@ -3,10 +3,11 @@
 //! It knows no I/O, no clock, no randomness and no Kubernetes: time and seeds come in as parameters. The way
 //! through it: [`resource`] (nodes become resources) and [`demand`] (what is offered), a [`forecast`] made
 //! elsewhere, then [`plan`], which fills alternates by [`allocate`] and answers with one [`decision`];
-//! [`apportion`] and [`subset`] turn it into endpoints.
+//! [`apportion`] and [`subset`] turn it into endpoints, and [`assign`] places single entries.
 
 pub mod allocate;
 pub mod apportion;
+pub mod assign;
 pub mod decision;
 pub mod demand;
 pub mod forecast;

@@ -1,0 +1,130 @@
+//! Per-entry assignment: which resource gets one entry, now.
+//!
+//! [`Candidates`] is prepared once a tick and kept up to date per entry: [`assign_entry`] chooses, [`Candidates::start`]
+//! notes that the entry is on its way, [`Candidates::finish`] what became of it. A resource has room while both
+//! hold: it has no more in flight than it would have at its objective (milliseconds: this sees a noisy neighbour
+//! before any persona does), and it was given no more than its objective lets it do (seconds: this keeps the lead
+//! where the plan wants it).
+
+mod candidates;
+mod slot;
+mod standing;
+
+use std::time::Duration;
+
+pub use candidates::{Candidates, Tick};
+pub use slot::{Outcome, Ticket};
+
+/// Which resource gets an entry, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// Its place among the [`Candidates`].
+    pub resource: usize,
+    /// What decided.
+    pub reason: Reason,
+}
+
+/// What decided on a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The lead has room.
+    LeadHasHeadroom,
+    /// The lead has no room, but less than the share it keeps in any case.
+    LeastLeadShare,
+    /// The alternate with the best score for this class among those that have room.
+    BestAlternate,
+    /// Nobody has room: the one that would be done with it first.
+    ByHeadroom,
+    /// Nobody has room, and only one passes its gates.
+    OnlyOneLeft,
+    /// Nobody passes the gates: the one that would be done with it first, rather than none.
+    LastResort,
+}
+
+/// Chooses a resource for one entry of a class.
+///
+/// `impact` tells the predicted work of the entry on a resource (by its place), in seconds of one core; what is no
+/// such number counts as the mean of the entries so far. `tried` are places that failed it already; they get it
+/// again only if there are no others. Classes that were not prepared are ranked as class 0.
+///
+/// Without allocation. It looks at the lead, then at the alternates in order of score until one has room: constant
+/// time while somebody has, linear in the number of alternates when nobody has.
+#[must_use]
+pub fn assign_entry(
+    candidates: &Candidates,
+    class: usize,
+    now: Duration,
+    impact: impl Fn(usize) -> f64,
+    tried: &[usize],
+) -> Assignment {
+    let now = now.as_secs_f64();
+    let mut soonest = Soonest::default();
+    if let Some(lead) = candidates.lead().filter(|lead| !tried.contains(lead)) {
+        let slot = candidates.slot(lead);
+        if slot.takes() {
+            let work = candidates.work(impact(lead));
+            if slot.has_room(work, candidates.typical(work), now) {
+                return Assignment { resource: lead, reason: Reason::LeadHasHeadroom };
+            }
+            if candidates.lead_is_owed(slot, work) {
+                return Assignment { resource: lead, reason: Reason::LeastLeadShare };
+            }
+            soonest.consider(lead, slot.done_after(work));
+        }
+    }
+    for resource in candidates.ranked(class) {
+        let slot = candidates.slot(resource);
+        if !slot.takes() || tried.contains(&resource) {
+            continue;
+        }
+        let work = candidates.work(impact(resource));
+        if slot.has_room(work, candidates.typical(work), now) && !candidates.has_its_most(slot, work) {
+            return Assignment { resource, reason: Reason::BestAlternate };
+        }
+        soonest.consider(resource, slot.done_after(work));
+    }
+    match (soonest.best, soonest.seen) {
+        (Some(resource), 1) => Assignment { resource, reason: Reason::OnlyOneLeft },
+        (Some(resource), _) => Assignment { resource, reason: Reason::ByHeadroom },
+        (None, _) => {
+            Assignment { resource: last_resort(candidates, &impact, tried), reason: Reason::LastResort }
+        }
+    }
+}
+
+/// Fails open: whoever could take entries at all, then whoever is there, then the lead.
+fn last_resort(candidates: &Candidates, impact: &impl Fn(usize) -> f64, tried: &[usize]) -> usize {
+    let soonest = |eligible: &dyn Fn(usize) -> bool| {
+        let mut soonest = Soonest::default();
+        for resource in candidates.everybody().filter(|&resource| eligible(resource)) {
+            soonest
+                .consider(resource, candidates.slot(resource).done_after(candidates.work(impact(resource))));
+        }
+        soonest.best
+    };
+    soonest(&|resource| candidates.slot(resource).could_take() && !tried.contains(&resource))
+        .or_else(|| soonest(&|resource| candidates.slot(resource).could_take()))
+        .or_else(|| soonest(&|resource| candidates.slot(resource).has_endpoints()))
+        .or(candidates.lead())
+        .unwrap_or(0)
+}
+
+/// The resource that would be done first; of equals the one that was looked at first.
+#[derive(Default)]
+struct Soonest {
+    best: Option<usize>,
+    after: f64,
+    seen: usize,
+}
+
+impl Soonest {
+    fn consider(&mut self, resource: usize, after: f64) {
+        self.seen += 1;
+        if self.best.is_none() || after < self.after {
+            (self.best, self.after) = (Some(resource), after);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+use super::*;
+use crate::{
+    allocate::tests::resource,
+    policy::Policy,
+    resource::{Freshness, Readiness, Resource},
+};
+
+const TYPICAL: f64 = 0.01;
+
+struct Route {
+    candidates: Candidates,
+    policy: Policy,
+    lead: Resource,
+    alternates: Vec<Resource>,
+    present: Vec<u16>,
+    warm: Vec<f64>,
+}
+
+impl Route {
+    fn new(alternates: &[&str]) -> Self {
+        let four_cores = |name: &&str| Resource { capacity: 4.0, ..resource(name, 0.0) };
+        let mut route = Self {
+            candidates: Candidates::default(),
+            policy: Policy::default(),
+            lead: four_cores(&"lead"),
+            alternates: alternates.iter().map(four_cores).collect(),
+            present: vec![],
+            warm: vec![],
+        };
+        route.prepare(0.0);
+        route
+    }
+
+    fn prepare(&mut self, now: f64) {
+        let tick = Tick {
+            now: Duration::from_secs_f64(now),
+            lead: &self.lead,
+            alternates: &self.alternates,
+            present: &self.present,
+            warm: &self.warm,
+            unseen: &[],
+            part: 1.0,
+            policy: &self.policy,
+        };
+        self.candidates.prepare(&tick, 1, |_, _| f64::NAN);
+    }
+
+    fn choose(&self, now: f64, work: f64) -> Assignment {
+        assign_entry(&self.candidates, 0, Duration::from_secs_f64(now), |_| work, &[])
+    }
+
+    fn send(&mut self, now: f64, work: f64) -> (Assignment, Ticket) {
+        let assignment = self.choose(now, work);
+        let ticket = self.candidates.start(assignment.resource, work, Duration::from_secs_f64(now));
+        (assignment, ticket)
+    }
+
+    fn fill(&mut self, resource: usize, entries: usize) -> Vec<Ticket> {
+        (0..entries).map(|_| self.candidates.start(resource, TYPICAL, Duration::ZERO)).collect()
+    }
+}
+
+fn is(assignment: Assignment, resource: usize, reason: Reason) {
+    assert_eq!(assignment, Assignment { resource, reason });
+}
+
+#[test]
+fn the_lead_takes_entries_while_it_has_room_then_the_best_alternate_does() {
+    let mut route = Route::new(&["a", "b"]);
+    route.alternates[1].scores.affinity = 90.0;
+    route.prepare(0.0);
+    let places: Vec<usize> = (0..10).map(|_| route.send(0.0, TYPICAL).0.resource).collect();
+    assert_eq!(places, [0, 0, 0, 0, 2, 2, 2, 2, 1, 1], "four cores at 0.75 have 4.6 entries in flight");
+}
+
+#[test]
+fn a_finished_entry_makes_room_again() {
+    let mut route = Route::new(&["a"]);
+    let mut tickets = route.fill(0, 4);
+    is(route.choose(0.0, TYPICAL), 1, Reason::BestAlternate);
+    let ticket = tickets.pop().unwrap();
+    let service = route.candidates.finish(ticket, Outcome::Acknowledged, Duration::from_millis(10));
+    assert!((service.unwrap() - 0.01).abs() < 1e-3, "four cores serve four entries at full speed");
+    is(route.choose(0.0, TYPICAL), 0, Reason::LeadHasHeadroom);
+}
+
+#[test]
+fn nobody_has_room_so_the_one_that_is_done_first_takes_it() {
+    let mut route = Route::new(&["a", "b"]);
+    let _tickets = [route.fill(0, 8), route.fill(1, 7), route.fill(2, 6)];
+    is(route.choose(0.0, TYPICAL), 2, Reason::ByHeadroom);
+}
+
+#[test]
+fn the_lead_is_held_to_its_objective_by_the_second_even_if_it_answers_at_once() {
+    let mut route = Route::new(&["a"]);
+    let mut given = 0.0;
+    for n in 0..2000 {
+        let now = f64::from(n) / 500.0;
+        let (assignment, ticket) = route.send(now, TYPICAL);
+        route.candidates.finish(ticket, Outcome::Acknowledged, Duration::from_secs_f64(now));
+        given += if assignment.resource == 0 { TYPICAL } else { 0.0 };
+    }
+    assert!((given - 5.0 * 3.0).abs() < 0.1, "three cores for four seconds and one second at once: {given}");
+}
+
+#[test]
+fn a_cold_alternate_takes_a_part_of_what_it_takes_when_warm() {
+    let mut route = Route::new(&["a", "b"]);
+    route.alternates[0].scores.affinity = 90.0;
+    route.warm = vec![0.5, 1.0];
+    route.prepare(0.0);
+    let _tickets = route.fill(0, 4);
+    let places: Vec<usize> = (0..4).map(|_| route.send(0.0, TYPICAL).0.resource).collect();
+    assert_eq!(places, [1, 1, 2, 2]);
+}
+
+#[test]
+fn one_huge_entry_does_not_close_a_resource_to_small_ones() {
+    let mut route = Route::new(&["a"]);
+    let _small = route.fill(0, 1);
+    let _huge = route.candidates.start(0, 1.0, Duration::ZERO);
+    is(route.choose(0.0, TYPICAL), 0, Reason::LeadHasHeadroom);
+}
+
+#[test]
+fn gates_hold_for_every_alternate_until_nobody_is_left() {
+    let mut route = Route::new(&["drained", "unfit", "unknown"]);
+    route.lead.endpoints = 0;
+    route.alternates[0].drained = true;
+    route.alternates[1].readiness = Readiness::NotReady;
+    route.alternates[2].freshness = Freshness::Absent;
+    route.prepare(0.0);
+    is(route.choose(0.0, TYPICAL), 3, Reason::LastResort);
+    route.alternates[0].drained = false;
+    route.prepare(1.0);
+    is(route.choose(1.0, TYPICAL), 1, Reason::BestAlternate);
+    let _tickets = route.fill(1, 20);
+    is(route.choose(1.0, TYPICAL), 1, Reason::OnlyOneLeft);
+}
+
+#[test]
+fn a_resource_that_fails_fast_is_left_alone_and_tried_again_later() {
+    let mut route = Route::new(&["a", "b"]);
+    route.alternates[0].scores.affinity = 90.0;
+    let _lead = route.fill(0, 4);
+    route.prepare(0.0);
+    for n in 0..20 {
+        let now = Duration::from_millis(n);
+        let (_, ticket) = route.send(now.as_secs_f64(), TYPICAL);
+        let outcome = if ticket.resource == 1 { Outcome::Failed } else { Outcome::Acknowledged };
+        route.candidates.finish(ticket, outcome, now);
+    }
+    is(route.choose(0.02, TYPICAL), 2, Reason::BestAlternate);
+    route.prepare(60.0);
+    is(route.choose(60.0, TYPICAL), 1, Reason::BestAlternate);
+}
+
+#[test]
+fn entries_that_fail_everywhere_are_not_the_resources_fault() {
+    let mut route = Route::new(&["a"]);
+    for n in 0..200_u64 {
+        let now = Duration::from_millis(20 * n);
+        let ticket = route.candidates.start(usize::from(n % 2 == 0), TYPICAL, now);
+        route.candidates.finish(ticket, Outcome::Failed, now);
+    }
+    is(route.choose(5.0, TYPICAL), 0, Reason::LeadHasHeadroom);
+}
+
+#[test]
+fn a_resource_slowed_by_a_neighbour_gets_less_before_any_persona_tells() {
+    let mut route = Route::new(&["a"]);
+    for n in 0..50_u64 {
+        let ticket = route.candidates.start(0, TYPICAL, Duration::from_millis(40 * n));
+        route.candidates.finish(ticket, Outcome::Acknowledged, Duration::from_millis(40 * n + 40));
+    }
+    let taken = (0..5).filter(|_| route.send(2.1, TYPICAL).0.resource == 0).count();
+    assert_eq!(taken, 1, "at a quarter of the pace a quarter of the entries are in flight");
+}
+
+#[test]
+fn the_lead_keeps_its_least_share_and_no_alternate_gets_more_than_its_most() {
+    let mut route = Route::new(&["a"]);
+    route.policy.limits.min_lead_share = 400;
+    route.prepare(0.0);
+    let _tickets = [route.fill(0, 10), route.fill(1, 30)];
+    is(route.choose(0.0, TYPICAL), 0, Reason::LeastLeadShare);
+
+    let mut route = Route::new(&["a", "b"]);
+    route.policy.limits.max_share_per_alternate = 200;
+    route.alternates[0].scores.affinity = 90.0;
+    route.prepare(0.0);
+    let _tickets = [route.fill(0, 8), route.fill(1, 2)];
+    is(route.choose(0.0, TYPICAL), 2, Reason::BestAlternate);
+}
+
+#[test]
+fn a_resource_that_failed_an_entry_does_not_get_it_again() {
+    let mut route = Route::new(&["a"]);
+    let _tickets = route.fill(1, 50);
+    let again = |tried: &[usize]| assign_entry(&route.candidates, 0, Duration::ZERO, |_| TYPICAL, tried);
+    is(again(&[0]), 1, Reason::OnlyOneLeft);
+    is(again(&[0, 1]), 0, Reason::LastResort);
+}
+
+#[test]
+fn a_resource_that_leaves_keeps_its_place_until_its_entries_are_done() {
+    let mut route = Route::new(&["a", "b"]);
+    let ticket = route.candidates.start(1, TYPICAL, Duration::ZERO);
+    let left = route.alternates.remove(0);
+    route.prepare(1.0);
+    assert_eq!((route.candidates.place("a"), route.candidates.place("b")), (Some(1), Some(2)));
+    route.candidates.finish(ticket, Outcome::Acknowledged, Duration::from_secs(1));
+    route.prepare(2.0);
+    assert_eq!(route.candidates.place("a"), None);
+    route.alternates = vec![Resource { name: "c".into(), ..left }];
+    route.prepare(3.0);
+    assert_eq!(route.candidates.place("c"), Some(1), "a vacant place is used again");
+}
+
+#[test]
+fn an_unknown_lead_counts_as_the_mean_of_the_others() {
+    let mut route = Route::new(&["a"]);
+    route.lead = Resource { capacity: 1e-3, freshness: Freshness::Absent, ..resource("lead", 0.0) };
+    route.prepare(0.0);
+    let taken = (0..8).filter(|_| route.send(0.0, TYPICAL).0.resource == 0).count();
+    assert_eq!(taken, 4);
+}
+
+#[test]
+fn classes_have_an_order_of_their_own() {
+    let mut route = Route::new(&["a", "b"]);
+    let tick = Tick {
+        now: Duration::ZERO,
+        lead: &route.lead,
+        alternates: &route.alternates,
+        present: &[],
+        warm: &[],
+        unseen: &[],
+        part: 1.0,
+        policy: &route.policy,
+    };
+    route.candidates.prepare(&tick, 2, |class, alternate| if class == alternate { 90.0 } else { 40.0 });
+    let _tickets = route.fill(0, 4);
+    let of = |class| assign_entry(&route.candidates, class, Duration::ZERO, |_| TYPICAL, &[]).resource;
+    assert_eq!((of(0), of(1), of(7)), (1, 2, 1));
+}
