@@ -43,8 +43,8 @@ pub enum Reason {
 
 /// Chooses a resource for one entry of a class.
 ///
-/// `impact` tells the predicted work of the entry on a resource (by its place), in seconds of one core; what is no
-/// such number counts as the mean of the entries so far. `tried` are places that failed it already; they get it
+/// `impact` tells the predicted work of the entry on a resource (by its place), in seconds of one core, as
+/// [`crate::impact::Impacts::predict`] does; what is no positive number counts as the mean of the entries so far. `tried` are places that failed it already; they get it
 /// again only if there are no others. Classes that were not prepared are ranked as class 0.
 ///
 /// Without allocation. It looks at the lead, then at the alternates in order of score until one has room: constant

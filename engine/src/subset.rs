@@ -1,6 +1,8 @@
 //! A share as a subset of endpoints: EndpointSlices carry no weights, so shares are made of *how many* endpoints
 //! of each resource are listed.
 
+use crate::hash::hash;
+
 /// How many endpoints of each resource to list, lead first, when `listed` are listed now; an even spread over all
 /// of them comes near to `shares` (any unit).
 ///
@@ -42,7 +44,7 @@ pub fn realised(counts: &[u32]) -> Vec<u16> {
 #[must_use]
 pub fn pick<'a>(salt: &str, endpoints: &[&'a str], count: usize) -> Vec<&'a str> {
     let mut ranked: Vec<&str> = endpoints.to_vec();
-    ranked.sort_by_key(|endpoint| (std::cmp::Reverse(hash(salt, endpoint)), *endpoint));
+    ranked.sort_by_key(|endpoint| (std::cmp::Reverse(hash(salt.as_bytes(), endpoint.as_bytes())), *endpoint));
     ranked.truncate(count);
     ranked.sort_unstable();
     ranked
@@ -133,17 +135,6 @@ fn distance(counts: &[u32], wanted: &[f64]) -> f64 {
         return f64::INFINITY;
     }
     counts.iter().zip(wanted).map(|(&c, w)| (f64::from(c) / f64::from(sum) - w).abs()).fold(0.0, f64::max)
-}
-
-/// FNV-1a with a final mix: stable over versions and platforms, which the standard hasher does not promise.
-fn hash(salt: &str, endpoint: &str) -> u64 {
-    let mut h = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in salt.bytes().chain([0]).chain(endpoint.bytes()) {
-        h = (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    h ^= h >> 33;
-    h = h.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    h ^ (h >> 33)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     allocate::takers,
+    impact::{LEAST_WORK, MOST_WORK},
     policy::Policy,
     resource::{Resource, Scores},
 };
@@ -17,10 +18,6 @@ const SHARE_HALF_LIFE: Duration = Duration::from_secs(10);
 
 /// The same for the mean work of an entry.
 const TYPICAL_HALF_LIFE: Duration = Duration::from_mins(1);
-
-/// Seconds of work that an entry counts for, at least and at most, whatever is predicted.
-const LEAST_WORK: f64 = 1e-6;
-const MOST_WORK: f64 = 1e6;
 
 /// The work of an entry when nothing was predicted for any.
 const UNKNOWN_WORK: f64 = 1e-3;
@@ -164,7 +161,7 @@ impl Candidates {
 
     /// Predicted work as a number that sums.
     pub(super) fn work(&self, impact: f64) -> f64 {
-        let known = impact.is_finite() && impact >= 0.0;
+        let known = impact.is_finite() && impact > 0.0;
         if known { impact.clamp(LEAST_WORK, MOST_WORK) } else { self.sizes.mean() }
     }
 
