@@ -7,7 +7,7 @@ mod step;
 use std::time::Duration;
 
 use crate::{
-    allocate::{self, Ask, fill, may_take},
+    allocate::{self, Allocation, Ask, fill, may_take},
     apportion::permille,
     decision::{Decision, Phase, Share, Suppression, Trigger},
     forecast::{Forecast, Quantile, Quantiles},
@@ -88,27 +88,43 @@ fn place(input: &Input<'_>, demand: &DemandOnLead, step: Step, present: &[u16]) 
         Step::Hold(_) => return (present.to_vec(), false),
         Step::Place { lead, .. } => lead,
     };
-    let ask = Ask {
-        shed: 1.0 - f64::from(lead) / 1000.0,
-        demand: demand.movable * input.lead.capacity,
-        present: &present[1..],
-        unseen: input.unseen.get(1..).unwrap_or_default(),
+    let fill_beside = |lead: u16| {
+        let ask = Ask {
+            shed: 1.0 - f64::from(lead) / 1000.0,
+            demand: demand.movable * input.lead.capacity,
+            present: &present[1..],
+            unseen: input.unseen.get(1..).unwrap_or_default(),
+        };
+        fill(input.alternates, ask, input.policy)
     };
-    let filled = fill(input.alternates, ask, input.policy);
+    let filled = fill_beside(lead);
     let lead_room = (demand.wanted_lead - f64::from(lead) / 1000.0).max(0.0);
     if filled.unplaced <= lead_room + 1e-9 && (input.lead.endpoints > 0 || filled.unplaced <= 1e-9) {
         let mut shares = vec![f64::from(lead) / 1000.0 + filled.unplaced];
         shares.extend(filled.shares);
         return (permille(&shares), false);
     }
+    let parts = parts_of_excess(input, present);
+    let excess_beside = |lead: u16, filled: Allocation| -> Vec<f64> {
+        let placed = std::iter::once(f64::from(lead) / 1000.0).chain(filled.shares);
+        placed.zip(&parts).map(|(share, part)| share + filled.unplaced * part).collect()
+    };
+    // Straight to where it ends, if that is within this step: a way there in ever smaller steps is only churn.
+    let wanted = lead.min((demand.wanted_lead * 1000.0) as u16);
+    let end = excess_beside(wanted, fill_beside(wanted));
+    let within = end[0] * 1000.0 >= f64::from(lead);
+    (permille(&if within { end } else { excess_beside(lead, filled) }), true)
+}
+
+/// How what found no room is spread, lead first: over everybody who passes the gates, by headroom; over whoever is
+/// there, if none does. Sums to 1.
+fn parts_of_excess(input: &Input<'_>, present: &[u16]) -> Vec<f64> {
     let everybody: Vec<&Resource> = std::iter::once(input.lead).chain(input.alternates).collect();
-    let mut shares = allocate::spread(&everybody, input.policy);
-    for (share, (resource, &present)) in shares.iter_mut().zip(everybody.iter().zip(present)).skip(1) {
-        if !may_take(resource, present) && filled.shares.iter().any(|&s| s > 0.0) {
-            *share = 0.0;
-        }
-    }
-    (permille(&shares), true)
+    let all = allocate::spread(&everybody, input.policy);
+    let gated = |i: usize| i == 0 || may_take(everybody[i], present[i]);
+    let open: Vec<f64> = all.iter().enumerate().map(|(i, &part)| if gated(i) { part } else { 0.0 }).collect();
+    let sum: f64 = open.iter().sum();
+    if sum > 0.0 { open.into_iter().map(|part| part / sum).collect() } else { all }
 }
 
 fn lead_only(input: &Input<'_>) -> Vec<u16> {

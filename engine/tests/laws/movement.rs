@@ -1,0 +1,101 @@
+//! How shares move: calmly, and the right way.
+
+use foreshift_engine::{
+    decision::Trigger,
+    plan::Memory,
+    policy::Policy,
+    resource::{Freshness, Resource},
+};
+use proptest::prelude::*;
+
+use crate::worlds::{alternates, drive, sensible, steady, tick};
+
+/// The lead as one that can be planned for.
+fn ready(lead: Resource) -> Resource {
+    Resource { freshness: Freshness::Fresh, drained: false, endpoints: 4, ..lead }
+}
+
+/// The work (in loads of the lead) that is shed in the end when `offered` stays as it is.
+fn shed(lead: &Resource, alternates: &[Resource], offered: f64) -> f64 {
+    let (mut memory, mut lead) = (Memory::default(), lead.clone());
+    let movable = (offered - lead.background).max(0.0);
+    let mut share = 1.0;
+    for second in 0..60 {
+        lead.load = lead.background + movable * share;
+        let world = (lead.clone(), alternates.to_vec(), steady(offered, 0.05), vec![], second);
+        let (decision, next) = tick(&world, &Policy::default(), memory);
+        (memory, share) = (next, f64::from(decision.shares[0].target) / 1000.0);
+    }
+    (1.0 - share) * movable
+}
+
+proptest! {
+    #[test]
+    fn constant_demand_settles_and_stays_settled(offered in 0.0..1.4_f64) {
+        let shares = drive(300, |_| offered);
+        let changes = shares[120..].windows(2).filter(|pair| pair[0] != pair[1]).count();
+        prop_assert_eq!(changes, 0, "{:?}", &shares[120..]);
+    }
+
+    #[test]
+    fn more_demand_never_means_less_shed(low in 0.1..1.4_f64, more in 0.0..0.5_f64) {
+        let settled = |offered| *drive(150, |_| offered).last().unwrap();
+        prop_assert!(settled(low + more) <= settled(low) + 1);
+    }
+
+    #[test]
+    fn more_lead_load_never_means_less_work_shed_whatever_the_resources(
+        lead in sensible("lead"), alternates in alternates(), low in 0.0..3.0_f64, more in 0.0..1.0_f64,
+    ) {
+        let lead = ready(lead);
+        let (before, after) = (shed(&lead, &alternates, low), shed(&lead, &alternates, low + more));
+        // Shares are whole permille, rounded twice.
+        prop_assert!(after >= before - 0.003 * (low + more), "{before} of {low}, {after} of {}", low + more);
+    }
+
+    #[test]
+    fn a_tick_moves_the_lead_by_a_step_at_most_and_a_minute_gives_back_twice_at_most(
+        lead in sensible("lead"), alternates in alternates(),
+        offered in prop::collection::vec(0.0..2.0_f64, 8..24), hold in 1_usize..20,
+    ) {
+        let (policy, mut memory) = (Policy::default(), Memory::default());
+        let mut lead = ready(lead);
+        let (mut before, mut moves) = (1000_u16, vec![]);
+        for second in 0..offered.len() * hold {
+            let offered = offered[second / hold];
+            lead.load = lead.background.max(offered * f64::from(before) / 1000.0);
+            let world = (lead.clone(), alternates.clone(), steady(offered, 0.05), vec![], second as u64);
+            let (decision, next) = tick(&world, &policy, memory);
+            memory = next;
+            let target = decision.shares[0].target;
+            let gentle = decision.trigger != Some(Trigger::Saturation) && !decision.insufficient;
+            if gentle && second > 0 {
+                let most = policy.limits.max_step + 1;
+                prop_assert!(before.abs_diff(target) <= most, "{before} to {target} by {:?}", decision.trigger);
+            }
+            let way = i32::from(target) - i32::from(before);
+            moves.push(if decision.trigger == Some(Trigger::Headroom) { way.signum() } else { way.min(0).signum() });
+            before = target;
+        }
+        // `holdDown` is half a minute; what moves for want of room anywhere is no giving back.
+        for minute in moves.windows(60) {
+            let ways: Vec<i32> = minute.iter().copied().filter(|&way| way != 0).collect();
+            let back = ways.windows(2).filter(|pair| *pair == [-1, 1]).count();
+            prop_assert!(back <= 2, "{back} times in a minute: {ways:?}");
+        }
+    }
+}
+
+#[test]
+fn a_square_wave_moves_the_target_at_most_twice_a_period() {
+    let period = 240;
+    let shares = drive(4 * period, |t| if t % period < period / 2 { 0.4 } else { 1.2 });
+    let directions: Vec<i32> = shares
+        .windows(2)
+        .map(|pair| i32::from(pair[1]) - i32::from(pair[0]))
+        .filter(|&change| change != 0)
+        .map(i32::signum)
+        .collect();
+    let turns = directions.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!(turns <= 7, "{turns} turns in four periods: {directions:?}");
+}
