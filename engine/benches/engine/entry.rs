@@ -43,6 +43,8 @@ impl Crowd {
                 impacts.observe(class, place, PRIOR, Some(PRIOR * (1.0 + (place % 5) as f64 / 5.0)), NOW);
             }
         }
+        let mut policy = Policy::default();
+        policy.limits.min_lead_share = 0;
         let mut candidates = Candidates::default();
         let tick = Tick {
             now: NOW,
@@ -52,7 +54,7 @@ impl Crowd {
             warm: &[],
             unseen: &[],
             part: 1.0,
-            policy: &Policy::default(),
+            policy: &policy,
         };
         candidates.prepare(&tick, CLASSES + 1, |class, place| impacts.affinity(class, place + 1));
         for place in 0..=alternates.len() {

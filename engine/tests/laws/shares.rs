@@ -116,7 +116,8 @@ proptest! {
             }
             for (share, alternate) in decision.shares[1..].iter().zip(&alternates) {
                 // The target: while others warm up, an alternate may hold what it had. Shares are whole permille.
-                let permille = (offered + 0.05) * lead.capacity / alternate.capacity / 1000.0;
+                let movable = (offered + 0.05 - lead.background).max(0.0);
+                let permille = movable * lead.capacity / alternate.capacity / 1000.0;
                 let load = alternate.background + f64::from(share.target) * permille;
                 prop_assert!(
                     share.target == 0 || load <= policy.objective.alternate_load + permille + 1e-9,
