@@ -113,15 +113,17 @@ fn last_resort(candidates: &Candidates, impact: &impl Fn(usize) -> f64, tried: &
 #[derive(Default)]
 struct Soonest {
     best: Option<usize>,
-    after: f64,
+    work: f64,
+    cores: f64,
     seen: usize,
 }
 
 impl Soonest {
-    fn consider(&mut self, resource: usize, after: f64) {
+    fn consider(&mut self, resource: usize, (work, cores): (f64, f64)) {
         self.seen += 1;
-        if self.best.is_none() || after < self.after {
-            (self.best, self.after) = (Some(resource), after);
+        // Ratios compared without a division, which would be most of the time that a choice takes.
+        if self.best.is_none() || work * self.cores < self.work * cores {
+            (self.best, self.work, self.cores) = (Some(resource), work, cores);
         }
     }
 }

@@ -43,7 +43,9 @@ pub struct Impacts {
 #[derive(Clone, Debug, Default)]
 struct Class {
     everywhere: Learned,
-    resources: Vec<(Learned, f64)>,
+    resources: Vec<Learned>,
+    /// The correction for each resource, side by side: every choice reads them all.
+    factors: Vec<f64>,
 }
 
 /// Entries, errors and residuals, all of them fading.
@@ -106,12 +108,13 @@ impl Impacts {
         }
         let class = &mut self.learned[class];
         if class.resources.len() <= resource {
-            class.resources.resize(resource + 1, (Learned::default(), 1.0));
+            class.resources.resize(resource + 1, Learned::default());
+            class.factors.resize(resource + 1, 1.0);
         }
         let residual = service.map(|service| service / prior).filter(|residual| *residual >= 0.0);
         let failed = service.is_none();
         class.everywhere.observe(residual, failed, now);
-        class.resources[resource].0.observe(residual, failed, now);
+        class.resources[resource].observe(residual, failed, now);
         class.correct(resource);
     }
 
@@ -120,7 +123,7 @@ impl Impacts {
         for class in &mut self.learned {
             class.everywhere = class.everywhere.after(now);
             for resource in 0..class.resources.len() {
-                class.resources[resource].0 = class.resources[resource].0.after(now);
+                class.resources[resource] = class.resources[resource].after(now);
                 class.correct(resource);
             }
         }
@@ -129,8 +132,9 @@ impl Impacts {
     /// Another resource is at this place now.
     pub fn forget(&mut self, resource: usize) {
         for class in &mut self.learned {
-            if let Some(place) = class.resources.get_mut(resource) {
-                *place = (Learned::default(), 1.0);
+            if let Some(learned) = class.resources.get_mut(resource) {
+                *learned = Learned::default();
+                class.correct(resource);
             }
         }
     }
@@ -140,7 +144,7 @@ impl Impacts {
     /// done again. Of entries of ten minutes ago half are counted.
     #[must_use]
     pub fn affinity(&self, class: usize, resource: usize) -> f64 {
-        let Some((class, (own, _))) =
+        let Some((class, own)) =
             self.learned.get(class).and_then(|class| Some((class, class.resources.get(resource)?)))
         else {
             return NEUTRAL;
@@ -163,13 +167,13 @@ impl Impacts {
         self.learned
             .get(class)
             .and_then(|class| class.resources.get(resource))
-            .map_or(0.0, |(learned, _)| learned.entries.get())
+            .map_or(0.0, |learned| learned.entries.get())
     }
 
     fn factor(&self, class: usize, resource: usize) -> f64 {
         let class = self.learned.get(class).or(self.learned.first());
-        class.map_or(1.0, |class| match class.resources.get(resource) {
-            Some(&(_, factor)) => factor,
+        class.map_or(1.0, |class| match class.factors.get(resource) {
+            Some(&factor) => factor,
             None => class.everywhere.shrunk(1.0),
         })
     }
@@ -178,14 +182,13 @@ impl Impacts {
 impl Class {
     /// The resource's own mean residual, drawn towards that of the class, which is drawn towards none.
     fn correct(&mut self, resource: usize) {
-        let (learned, factor) = &mut self.resources[resource];
-        *factor = learned.shrunk(self.everywhere.shrunk(1.0));
+        self.factors[resource] = self.resources[resource].shrunk(self.everywhere.shrunk(1.0));
     }
 
     /// What was learned of the class on the other resources.
     fn others(&self, resource: usize) -> Learned {
         let mut sum = Learned::default();
-        for (i, (learned, _)) in self.resources.iter().enumerate() {
+        for (i, learned) in self.resources.iter().enumerate() {
             if i != resource {
                 sum.add(learned);
             }

@@ -31,11 +31,11 @@ fn main() -> Result<()> {
     for alternates in ALTERNATES {
         let crowd = Crowd::of(alternates);
         allocations += crowd.allocations();
-        bench.bench_function(&format!("assign/{alternates}"), |b| b.iter(|| crowd.assign()));
+        bench.bench_function(&format!("assign_{alternates}"), |b| b.iter(|| crowd.assign()));
     }
     let mut fleet = Fleet::new(10_000, 5_000);
     bench = bench.sample_size(20);
-    bench.bench_function("plan/10000", |b| b.iter(|| fleet.tick()));
+    bench.bench_function("plan_10000", |b| b.iter(|| fleet.tick()));
     bench.final_summary();
     if env::args().any(|argument| argument == "--test" || argument == "--list") {
         return Ok(());
@@ -44,12 +44,12 @@ fn main() -> Result<()> {
     let nanoseconds = |name: &str| median(&criterion.join(name));
     let figures = json!({
         "assign_ns": {
-            "10": nanoseconds("assign/10")?,
-            "100": nanoseconds("assign/100")?,
-            "1000": nanoseconds("assign/1000")?,
+            "10": nanoseconds("assign_10")?,
+            "100": nanoseconds("assign_100")?,
+            "1000": nanoseconds("assign_1000")?,
         },
         "assign_allocations": allocations,
-        "plan_10000_routes_5000_nodes_ms": nanoseconds("plan/10000")? / 1e6,
+        "plan_10000_routes_5000_nodes_ms": nanoseconds("plan_10000")? / 1e6,
     });
     let file = target.join("bench/engine.json");
     fs::create_dir_all(target.join("bench"))?;

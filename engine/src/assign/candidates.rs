@@ -71,6 +71,8 @@ pub struct Candidates {
 struct Sizes {
     work: f64,
     entries: f64,
+    /// Kept, since every choice reads it for every candidate.
+    mean: Option<f64>,
 }
 
 impl Candidates {
@@ -117,8 +119,7 @@ impl Candidates {
     pub fn start(&mut self, resource: usize, impact: f64, now: Duration) -> Ticket {
         let work = self.work(impact);
         self.recent += work;
-        self.sizes.work += work;
-        self.sizes.entries += 1.0;
+        self.sizes.add(work);
         let others = self.slots.get_mut(resource).map_or(0, |slot| slot.start(work, now.as_secs_f64()));
         Ticket { resource, work, others, at: now }
     }
@@ -253,11 +254,13 @@ impl Candidates {
 }
 
 impl Sizes {
+    fn add(&mut self, work: f64) {
+        self.work += work;
+        self.entries += 1.0;
+        self.mean = Some((self.work / self.entries).clamp(LEAST_WORK, MOST_WORK));
+    }
+
     fn mean(&self) -> f64 {
-        if self.entries > 0.0 {
-            (self.work / self.entries).clamp(LEAST_WORK, MOST_WORK)
-        } else {
-            UNKNOWN_WORK
-        }
+        self.mean.unwrap_or(UNKNOWN_WORK)
     }
 }

@@ -105,15 +105,16 @@ impl Slot {
     /// Whether `work` fits in. An entry waits no longer than a `typical` one takes, or than it takes itself; one
     /// entry always fits, unless the resource may have nothing at all.
     pub(super) fn has_room(&self, work: f64, typical: f64, now: f64) -> bool {
-        let given = self.given_by(now);
-        self.limit > 0.0
-            && (self.entries == 0 || self.ahead(work) + work <= self.limit * typical)
-            && (given <= 0.0 || given + work <= self.rate * BURST)
+        let fits = self.limit > 0.0 && (self.entries == 0 || self.ahead(work) + work <= self.limit * typical);
+        fits && {
+            let given = self.given_by(now);
+            given <= 0.0 || given + work <= self.rate * BURST
+        }
     }
 
-    /// Seconds until the resource would be done with `work`, were it given to it.
-    pub(super) fn done_after(&self, work: f64) -> f64 {
-        (self.ahead(work) + work) / self.speed.max(f64::MIN_POSITIVE)
+    /// Work until the resource would be done with `work`, were it given to it, and the cores that do it.
+    pub(super) fn done_after(&self, work: f64) -> (f64, f64) {
+        (self.ahead(work) + work, self.speed.max(f64::MIN_POSITIVE))
     }
 
     /// Puts an entry in; answers how many are in flight beside it.
