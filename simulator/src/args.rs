@@ -1,0 +1,58 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Holds Foreshift's decisions against rival policies, on the same entries and without a cluster.
+#[derive(Debug, Parser)]
+#[command(name = "foreshift-simulator", version)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one scenario.
+    Run(RunArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The scenario.
+    #[arg(long, value_name = "FILE.yaml")]
+    pub scenario: PathBuf,
+    /// Entries of the first route, instead of drawn ones: `timestamp_ms,class,source,destination,bytes,steps`. Classes
+    /// that the scenario does not name count as its first.
+    #[arg(long, value_name = "FILE.csv")]
+    pub trace: Option<PathBuf>,
+    /// Only these policies; all where nothing is said.
+    #[arg(long, value_delimiter = ',', value_name = "A,B")]
+    pub policies: Vec<String>,
+    /// How many seeds.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    pub first_seed: u64,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Write a page with plots of the first seed there.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+}
+
+/// How figures are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table.
+    #[default]
+    Table,
+    /// JSON.
+    Json,
+}

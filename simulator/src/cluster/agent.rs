@@ -1,0 +1,93 @@
+//! One node's agent: samples the simulated node every second and publishes when the engine's rule says so.
+
+use std::time::Duration;
+
+use foreshift_api::{
+    Decimal, ResourcePersona, ResourcePersonaSpec,
+    resource_persona::{CostSpec, WorkloadSpec},
+};
+use foreshift_engine::persona::{
+    load::Usage,
+    publish::{Snapshot, due},
+};
+use foreshift_node_agent::{
+    persona::{Costing, HALF_LIFE, Identity, Persona, Surroundings},
+    sample::{Sample, WorkloadSample},
+};
+
+use super::objects::NAMESPACE;
+use crate::fleet::{self, Layout, NodePlan};
+
+/// Spreads the quiet publishes of nodes: the mean of what agents draw.
+const JITTER: f64 = 0.5;
+
+#[derive(Debug)]
+pub(super) struct Agent {
+    persona: Persona,
+    surroundings: Surroundings,
+    service: String,
+    published: Option<(u64, Snapshot)>,
+    seconds: u64,
+}
+
+impl Agent {
+    pub(super) fn new(plan: &NodePlan, layout: &Layout, reference: Option<f64>, unix: f64) -> Self {
+        let service = layout.resources[usize::from(plan.resource)].name.clone();
+        let cost = CostSpec { hourly_price: Some(Decimal::new(plan.price)), ..CostSpec::default() };
+        let workload =
+            WorkloadSpec { namespace: NAMESPACE.into(), service: service.clone(), pods: Vec::new() };
+        // Without any price cost is not known, which is neutral.
+        let reference = reference.filter(|&price| price > 0.0);
+        let costing = Costing { reference, ..Costing::default() };
+        Self {
+            persona: Persona::new(Identity::default(), costing, HALF_LIFE, None, unix),
+            surroundings: Surroundings { ready: Some(true), cost: Some(cost), workloads: vec![workload] },
+            service,
+            published: None,
+            seconds: 0,
+        }
+    }
+
+    /// Takes a sample in; the persona to publish, when one is due.
+    pub(super) fn sample(
+        &mut self,
+        node: &fleet::Sample,
+        plan: &NodePlan,
+        unix: f64,
+        period: u64,
+    ) -> Option<ResourcePersona> {
+        self.seconds += 1;
+        let own = Usage { used: node.own, ..Usage::default() };
+        let workload = WorkloadSample {
+            namespace: NAMESPACE.into(),
+            service: self.service.clone(),
+            pods: 1,
+            cpu: own,
+            ..WorkloadSample::default()
+        };
+        let sample = Sample {
+            unix,
+            elapsed: Duration::from_secs(1),
+            uptime: Duration::from_secs(self.seconds),
+            cpu: Usage {
+                capacity: plan.cores,
+                used: node.used,
+                pressure: Some(node.waiting),
+                throttled: None,
+            },
+            workloads: vec![workload],
+            ..Sample::default()
+        };
+        self.persona.observe(sample, &self.surroundings);
+        let report = self.persona.report(&self.surroundings)?;
+        let elapsed = self.published.map_or(u64::MAX, |(at, _)| self.seconds - at);
+        let before = self.published.as_ref().map(|(_, snapshot)| snapshot);
+        if elapsed < period || due(before, &report.snapshot, Duration::from_secs(elapsed), JITTER).is_none() {
+            return None;
+        }
+        self.published = Some((self.seconds, report.snapshot));
+        let mut persona = ResourcePersona::new(&plan.name, ResourcePersonaSpec::default());
+        persona.status = Some(report.status);
+        Some(persona)
+    }
+}
