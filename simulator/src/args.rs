@@ -18,6 +18,42 @@ pub struct Args {
 pub enum Command {
     /// Run one scenario.
     Run(RunArgs),
+    /// Run all scenarios and write the golden report.
+    Golden(GoldenArgs),
+    /// Hold what the scenarios show against the goals.
+    Goals(ScenariosArgs),
+    /// Measure how many entries a second each policy is simulated with.
+    Bench(BenchArgs),
+}
+
+/// Where scenarios are.
+#[derive(Debug, clap::Args)]
+pub struct ScenariosArgs {
+    /// Folder with the scenarios.
+    #[arg(long, value_name = "DIR", default_value = "simulator/scenarios")]
+    pub scenarios: PathBuf,
+}
+
+/// Arguments of `golden`.
+#[derive(Debug, clap::Args)]
+pub struct GoldenArgs {
+    /// The scenarios.
+    #[command(flatten)]
+    pub scenarios: ScenariosArgs,
+    /// The page that holds the report.
+    #[arg(long, value_name = "FILE.md", default_value = "docs/simulator.md")]
+    pub page: PathBuf,
+    /// Only record the bounds that the tests hold Foreshift to, beside the scenarios.
+    #[arg(long)]
+    pub record: bool,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// Arguments of `run`.

@@ -7,10 +7,14 @@
 mod agent;
 mod objects;
 
-use std::{collections::BTreeMap, collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use foreshift_api::{JournalRoute, ResourcePersona};
-use foreshift_engine::ledger::Ledger;
+use foreshift_engine::{decision::Decision, ledger::Ledger, policy::Policy, resource::Resource};
 use foreshift_operator::{
     models::Models,
     persona::freshness::Sightings,
@@ -18,6 +22,7 @@ use foreshift_operator::{
         Key,
         observe::{self, Observed},
         plan::Planner,
+        resources::{Attribution, measure},
         slices,
         validate::validate,
     },
@@ -68,6 +73,19 @@ pub struct Cluster {
     models: Models,
 }
 
+/// What an entry router is told at a tick.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The route's resources as the operator measured them, lead first.
+    pub resources: Vec<Resource>,
+    /// Their planned shares, permille.
+    pub shares: Vec<u16>,
+    /// Work of other routes that is planned and not seen yet, in cores, lead first.
+    pub unseen: Vec<f64>,
+    /// What the route asks for.
+    pub policy: Policy,
+}
+
 #[derive(Debug)]
 struct Route {
     object: JournalRoute,
@@ -75,6 +93,7 @@ struct Route {
     observed: Observed,
     listed: Vec<EndpointSlice>,
     ready: Vec<u16>,
+    planned: Option<Decision>,
 }
 
 impl ShippedModel {
@@ -100,6 +119,7 @@ impl Cluster {
             observed: Observed { services: objects::services(spec), ..Observed::default() },
             listed: Vec::new(),
             ready: Vec::new(),
+            planned: None,
         };
         Self {
             output,
@@ -154,6 +174,7 @@ impl Cluster {
         let outcome =
             this.planner.tick(&this.object, &verdict, &this.observed, &mut self.ledger, &self.models, now);
         let shares = outcome.shares?;
+        this.planned = outcome.plan.map(|plan| plan.decision);
         if self.output != Output::Slices {
             return Some(Spread::Weights(shares.iter().map(|&share| f64::from(share)).collect()));
         }
@@ -164,6 +185,38 @@ impl Cluster {
         this.listed = slices;
         Some(Spread::Endpoints(listed))
     }
+}
+
+impl Cluster {
+    /// What the last tick of a route came to, for an entry router; `None` before there was one.
+    #[must_use]
+    pub fn standing(&self, route: usize, fleet: &Fleet) -> Option<Standing> {
+        let this = &self.routes[route];
+        let decision = this.planned.as_ref()?;
+        let now = since_epoch(fleet.second());
+        let key = Key::of(&this.object).to_string();
+        let mut standing = Standing {
+            resources: Vec::new(),
+            shares: Vec::new(),
+            unseen: Vec::new(),
+            policy: this.planner.in_force()?.policy.clone(),
+        };
+        for share in &decision.shares {
+            let service = format!("{}/{}", objects::NAMESPACE, share.resource);
+            let part = self.ledger.part_of(&service, &key, now);
+            let attribution = Attribution { part, idle: 0.0 };
+            let measured = measure(objects::NAMESPACE, &share.resource, &this.observed, attribution);
+            standing.unseen.push(self.ledger.unseen(&service, &key, measured.used, now));
+            standing.resources.push(measured.resource);
+            standing.shares.push(share.permille);
+        }
+        Some(standing)
+    }
+}
+
+/// The engine's clock.
+fn since_epoch(second: u64) -> Duration {
+    timestamp(second).as_duration().unsigned_abs()
 }
 
 fn timestamp(second: u64) -> Timestamp {

@@ -29,13 +29,14 @@ pub struct Lane<P> {
     fleet: Fleet,
     tally: Tally,
     answers: BinaryHeap<Reverse<Answer>>,
+    sent: u64,
 }
 
 impl<P: Policy + 'static> Lane<P> {
     /// A lane before its first second.
     pub fn boxed(named: Named, policy: P, fleet: Fleet) -> Box<dyn Runner> {
         let tally = Tally::new(&fleet);
-        Box::new(Self { named, policy, fleet, tally, answers: BinaryHeap::new() })
+        Box::new(Self { named, policy, fleet, tally, answers: BinaryHeap::new(), sent: 0 })
     }
 
     /// Tells the policy of all answers until `now`.
@@ -66,6 +67,7 @@ impl<P: Policy + 'static> Runner for Lane<P> {
             if P::HEARS {
                 let answer = Answer {
                     at: fate.at,
+                    number: self.sent,
                     sent: entry.at,
                     in_flight: self.fleet.in_flight(endpoint),
                     endpoint,
@@ -73,6 +75,7 @@ impl<P: Policy + 'static> Runner for Lane<P> {
                     route: entry.route,
                     told: fate.verdict.into(),
                 };
+                self.sent += 1;
                 self.fleet.departed(endpoint);
                 self.answers.push(Reverse(answer));
             }

@@ -8,11 +8,15 @@
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "tests compare with numbers that floats hold exactly"))]
 
 pub mod args;
+pub mod bench;
 pub mod cluster;
 pub mod error;
 pub mod figures;
 pub mod fleet;
+pub mod goals;
+pub mod golden;
 pub mod lane;
+pub mod page;
 pub mod policies;
 pub mod run;
 pub mod scenario;

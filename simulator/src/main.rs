@@ -4,17 +4,25 @@ use std::io::Write as _;
 
 use clap::Parser as _;
 use foreshift_simulator::{
-    args::{Args, Command, Format, RunArgs},
+    args::{Args, BenchArgs, Command, Format, GoldenArgs, RunArgs, ScenariosArgs},
+    bench,
     cluster::ShippedModel,
+    goals,
+    golden::{self, Bounds},
+    page,
     policies::{self, Settings},
     run::{self, Order},
     scenario::Scenario,
     table,
 };
+use serde_json::json;
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Run(args) => run_one(&args),
+        Command::Golden(args) => write_golden(&args),
+        Command::Goals(args) => print_goals(&args),
+        Command::Bench(args) => print_speed(&args),
     }
 }
 
@@ -34,10 +42,54 @@ fn run_one(args: &RunArgs) -> anyhow::Result<()> {
         settings: Settings::default(),
     };
     let report = run::run(order, &ShippedModel::load()?)?;
+    if let Some(folder) = &args.report {
+        page::write(folder, &args.scenario.display().to_string(), &report)?;
+    }
     let mut out = std::io::stdout().lock();
     match args.format {
         Format::Table => write!(out, "{}", table::table(&report))?,
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&table::json(&report))?)?,
+    }
+    Ok(())
+}
+
+fn write_golden(args: &GoldenArgs) -> anyhow::Result<()> {
+    let folder = &args.scenarios.scenarios;
+    let shipped = golden::shipped(folder)?;
+    let model = ShippedModel::load()?;
+    if !args.record {
+        golden::insert(&args.page, &golden::report(&shipped, &model)?)?;
+        return Ok(());
+    }
+    let mut bounds = Bounds::default();
+    for scenario in &shipped {
+        bounds.record(&scenario.name, &golden::measured(scenario, &model)?);
+    }
+    Ok(bounds.write(folder)?)
+}
+
+fn print_goals(args: &ScenariosArgs) -> anyhow::Result<()> {
+    let goals = goals::measure(&golden::shipped(&args.scenarios)?, &ShippedModel::load()?)?;
+    Ok(write!(std::io::stdout(), "{}", goals::table(&goals))?)
+}
+
+fn print_speed(args: &BenchArgs) -> anyhow::Result<()> {
+    let speeds = bench::measure()?;
+    let mut out = std::io::stdout().lock();
+    match args.format {
+        Format::Json => {
+            let fastest = speeds.iter().find(|speed| speed.policy == "round_robin");
+            let figure = fastest.map_or(0.0, |speed| speed.entries_per_second);
+            writeln!(out, "{}", json!({"simulator_entries_per_second": figure, "policies": speeds}))?;
+        }
+        Format::Table => {
+            let row = |speed: &bench::Speed| {
+                vec![speed.policy.to_owned(), format!("{:.0}", speed.entries_per_second)]
+            };
+            let head = vec!["policy".to_owned(), "entries a second".to_owned()];
+            let rows: Vec<Vec<String>> = std::iter::once(head).chain(speeds.iter().map(row)).collect();
+            write!(out, "{}", table::aligned(&rows))?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Every rival runs by its published rules and defaults; where a rule leaves something open, it gets the reading
 //! that serves it best, and its doc comment says so.
 
+mod foreshift_entry;
 mod foreshift_route;
 mod headroom_weights;
 mod least_loaded;
@@ -25,6 +26,7 @@ use crate::{
 };
 use std::sync::Arc;
 
+pub use foreshift_entry::ForeshiftEntry;
 pub use foreshift_route::ForeshiftRoute;
 pub use headroom_weights::HeadroomWeights;
 pub use least_loaded::LeastLoaded;
@@ -65,6 +67,8 @@ pub trait Policy {
 pub struct Answer {
     /// When, in nanoseconds.
     pub at: u64,
+    /// Number of the entry among those of its lane, from 0.
+    pub number: u64,
     /// When the entry was sent.
     pub sent: u64,
     /// Entries that were under way at the endpoint when it arrived there, itself left out.
@@ -117,7 +121,7 @@ const fn spreads(name: &'static str) -> Named {
 }
 
 /// All policies, in the order of reports.
-pub const ALL: [Named; 12] = [
+pub const ALL: [Named; 13] = [
     keeps("reactive_failover"),
     keeps("proportional_reactive"),
     keeps("headroom_weights"),
@@ -129,6 +133,7 @@ pub const ALL: [Named; 12] = [
     spreads("prequal"),
     keeps("foreshift_slices"),
     keeps("foreshift_weights"),
+    keeps("foreshift_entry"),
     keeps("oracle"),
 ];
 
@@ -169,6 +174,7 @@ pub fn lane(
         "reactive_failover" => Lane::boxed(policy, route(Output::Reactive), fleet),
         "foreshift_slices" => Lane::boxed(policy, route(Output::Slices), fleet),
         "foreshift_weights" => Lane::boxed(policy, route(Output::Weights), fleet),
+        "foreshift_entry" => Lane::boxed(policy, ForeshiftEntry::new(scenario, layout, model), fleet),
         "proportional_reactive" => {
             let rival = ProportionalReactive::new(layout, settings.proportional_target);
             Lane::boxed(policy, rival, fleet)
