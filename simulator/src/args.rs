@@ -21,7 +21,7 @@ pub enum Command {
     /// Run all scenarios and write the golden report.
     Golden(GoldenArgs),
     /// Hold what the scenarios show against the goals.
-    Goals(ScenariosArgs),
+    Goals(GoalsArgs),
     /// Measure how many entries a second each policy is simulated with.
     Bench(BenchArgs),
 }
@@ -32,6 +32,17 @@ pub struct ScenariosArgs {
     /// Folder with the scenarios.
     #[arg(long, value_name = "DIR", default_value = "simulator/scenarios")]
     pub scenarios: PathBuf,
+}
+
+/// Arguments of `goals`.
+#[derive(Debug, clap::Args)]
+pub struct GoalsArgs {
+    /// The scenarios.
+    #[command(flatten)]
+    pub scenarios: ScenariosArgs,
+    /// How many seeds.
+    #[arg(long, default_value_t = crate::golden::SEEDS, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub seeds: u64,
 }
 
 /// Arguments of `golden`.

@@ -54,12 +54,14 @@ pub struct Place {
 
 impl Error {
     /// Something at a line of a file.
+    #[must_use]
     pub fn at(file: &std::path::Path, line: Option<u64>, problem: &str, expected: &str) -> Self {
         let place = Place { file: file.to_owned(), line };
         Self::Input { place, problem: problem.to_owned(), expected: expected.to_owned() }
     }
 
     /// A file that cannot be read or written.
+    #[must_use]
     pub fn file(path: &std::path::Path, source: io::Error) -> Self {
         Self::File { path: path.to_owned(), source }
     }

@@ -163,13 +163,11 @@ fn elsewhere(second: &RouteSecond) -> u32 {
 
 /// The lead's share in a second: the one in force, else what entries did.
 fn lead_share(second: &RouteSecond) -> f64 {
-    match &second.shares {
-        Some(shares) => shares.first().copied().unwrap_or(1.0),
-        None => {
-            let all: u32 = second.entries.iter().sum();
-            if all == 0 { 1.0 } else { 1.0 - f64::from(elsewhere(second)) / f64::from(all) }
-        }
+    if let Some(shares) = &second.shares {
+        return shares.first().copied().unwrap_or(1.0);
     }
+    let all: u32 = second.entries.iter().sum();
+    if all == 0 { 1.0 } else { 1.0 - f64::from(elsewhere(second)) / f64::from(all) }
 }
 
 /// The offered load of the last seconds, averaged.

@@ -6,7 +6,7 @@ use crate::{
     cluster::ShippedModel,
     error::Result,
     figures::Figures,
-    golden::{SEEDS, Shipped},
+    golden::Shipped,
     policies::{self, Kind, Named, Settings},
     run::{self, Order, Report},
     scenario::Scenario,
@@ -41,9 +41,9 @@ fn keeps_lead(shipped: &Shipped) -> bool {
 ///
 /// # Errors
 /// What is wrong with a scenario.
-pub fn measure(scenarios: &[Shipped], model: &ShippedModel) -> Result<Vec<Goal>> {
+pub fn measure(scenarios: &[Shipped], seeds: u64, model: &ShippedModel) -> Result<Vec<Goal>> {
     let mut goals = Vec::new();
-    let all = |scenario: &Scenario, settings| ordered(scenario, &policies::ALL, SEEDS, settings, model);
+    let all = |scenario: &Scenario, settings| ordered(scenario, &policies::ALL, seeds, settings, model);
     let mut reports = Vec::new();
     for shipped in scenarios {
         reports.push(all(&shipped.scenario, Settings::default())?);
@@ -57,7 +57,7 @@ pub fn measure(scenarios: &[Shipped], model: &ShippedModel) -> Result<Vec<Goal>>
         goals.push(excess_over_reactive("scenarios as shipped", mode, &kept));
     }
     for (delay, most) in [(15, 0.5), (30, 0.65)] {
-        goals.extend(slow_actuation(scenarios, delay, most, model)?);
+        goals.extend(slow_actuation(scenarios, delay, most, seeds, model)?);
     }
     if let Some(ramp) = of("slow-ramp") {
         goals.extend(on_the_ramp(ramp));
@@ -69,7 +69,7 @@ pub fn measure(scenarios: &[Shipped], model: &ShippedModel) -> Result<Vec<Goal>>
         goals.push(antagonist_goal(antagonist));
     }
     if let Some(ramp) = scenarios.iter().find(|shipped| shipped.name == "slow-ramp") {
-        goals.extend(staleness(&ramp.scenario, model)?);
+        goals.extend(staleness(&ramp.scenario, seeds, model)?);
     }
     if let Some(steady) = of("steady") {
         goals.extend(ROUTE_MODES.map(|mode| steady_goal(mode, steady)));
@@ -130,7 +130,13 @@ fn excess_over_reactive(setting: &str, mode: &str, reports: &[&Report]) -> Goal 
 }
 
 /// With connections that take their time to renew; the route looks as far ahead, and the rival moves as much.
-fn slow_actuation(scenarios: &[Shipped], delay: u64, most: f64, model: &ShippedModel) -> Result<Vec<Goal>> {
+fn slow_actuation(
+    scenarios: &[Shipped],
+    delay: u64,
+    most: f64,
+    seeds: u64,
+    model: &ShippedModel,
+) -> Result<Vec<Goal>> {
     let names = ["reactive_failover", "foreshift_slices", "foreshift_weights", "oracle"];
     let compared = policies::named(names)?;
     let rival = policies::named(["proportional_reactive"])?;
@@ -143,12 +149,12 @@ fn slow_actuation(scenarios: &[Shipped], delay: u64, most: f64, model: &ShippedM
         for other in &mut scenario.others {
             other.route.0.objective.horizon = HorizonLimit(format!("{delay}s"));
         }
-        let report = ordered(&scenario, &compared, SEEDS, Settings::default(), model)?;
+        let report = ordered(&scenario, &compared, seeds, Settings::default(), model)?;
         for (sum, mode) in rivals.iter_mut().zip(ROUTE_MODES) {
             let share = figure(&report, mode, |f| f.mean_alternate_share);
             let target = target_for(share, &scenario, &rival, model)?;
             let settings = Settings { proportional_target: Some(target) };
-            let same_share = ordered(&scenario, &rival, SEEDS, settings, model)?;
+            let same_share = ordered(&scenario, &rival, seeds, settings, model)?;
             *sum += figure(&same_share, "proportional_reactive", |f| f.excess_work_ratio);
         }
         reports.push(report);
@@ -321,14 +327,14 @@ fn antagonist_goal(report: &Report) -> Goal {
 }
 
 /// Personas that are older and older, on a ramp that must be followed.
-fn staleness(scenario: &Scenario, model: &ShippedModel) -> Result<Vec<Goal>> {
+fn staleness(scenario: &Scenario, seeds: u64, model: &ShippedModel) -> Result<Vec<Goal>> {
     const AGES: [u64; 7] = [1, 2, 5, 10, 20, 30, 60];
     let ours = policies::named(ROUTE_MODES)?;
     let mut reports = Vec::new();
     for age in AGES {
         let mut scenario = scenario.clone();
         scenario.delays.metrics = Span::from_secs(age);
-        reports.push(ordered(&scenario, &ours, SEEDS, Settings::default(), model)?);
+        reports.push(ordered(&scenario, &ours, seeds, Settings::default(), model)?);
     }
     let mut goals = Vec::new();
     for mode in ROUTE_MODES {

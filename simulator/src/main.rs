@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use clap::Parser as _;
 use foreshift_simulator::{
-    args::{Args, BenchArgs, Command, Format, GoldenArgs, RunArgs, ScenariosArgs},
+    args::{Args, BenchArgs, Command, Format, GoalsArgs, GoldenArgs, RunArgs},
     bench,
     cluster::ShippedModel,
     goals,
@@ -68,8 +68,9 @@ fn write_golden(args: &GoldenArgs) -> anyhow::Result<()> {
     Ok(bounds.write(folder)?)
 }
 
-fn print_goals(args: &ScenariosArgs) -> anyhow::Result<()> {
-    let goals = goals::measure(&golden::shipped(&args.scenarios)?, &ShippedModel::load()?)?;
+fn print_goals(args: &GoalsArgs) -> anyhow::Result<()> {
+    let shipped = golden::shipped(&args.scenarios.scenarios)?;
+    let goals = goals::measure(&shipped, args.seeds, &ShippedModel::load()?)?;
     Ok(write!(std::io::stdout(), "{}", goals::table(&goals))?)
 }
 

@@ -118,8 +118,8 @@ fn draw_latency(area: &Area<'_>, tally: &Tally) -> Drawn {
     draw_lines(&mut chart, [("p99", p99, LATENCY.stroke_width(1))])
 }
 
-fn draw_lines<'a, Y: Ranged<ValueType = f64>>(
-    chart: &mut Chart<'a, Y>,
+fn draw_lines<Y: Ranged<ValueType = f64>>(
+    chart: &mut Chart<'_, Y>,
     lines: impl IntoIterator<Item = Line>,
 ) -> Drawn {
     for (label, points, style) in lines {

@@ -20,7 +20,11 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// What is simulated.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "a scenario with duration, resources, classes, route and demand"
+)]
 pub struct Scenario {
     /// Length of the measured part.
     pub duration: Span,

@@ -57,7 +57,7 @@ impl Entry {
     }
 }
 
-/// The finaliser of MurmurHash3: every bit of the input reaches every bit of the output.
+/// The finaliser of `MurmurHash3`: every bit of the input reaches every bit of the output.
 fn mixed(mut x: u32) -> u32 {
     x ^= x >> 16;
     x = x.wrapping_mul(0x85EB_CA6B);

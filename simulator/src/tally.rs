@@ -66,6 +66,7 @@ struct Counted {
 impl Tally {
     /// Nothing was counted yet.
     #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "the bounds are constants that fit")]
     pub fn new(fleet: &Fleet) -> Self {
         let layout = fleet.layout();
         let (low, high, digits) = MICROS;

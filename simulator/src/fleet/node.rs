@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::NodePlan;
 use crate::{
-    scenario::FaultKind,
+    scenario::{FaultKind, amount::Ratio},
     source::{Entry, SECOND},
 };
 
@@ -16,6 +16,9 @@ const KEPT: usize = 1024;
 
 /// Work of an entry that is answered with an error, as a part of its usual work.
 const ERROR_WORK: f64 = 0.05;
+
+/// Work beyond this many core seconds never ends within a run; it is cut off so that times can be added.
+const LONGEST_WORK: f64 = 1e6;
 
 /// What becomes of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +104,7 @@ impl Node {
             // The mean stays 1 whatever the spread.
             work *= (plan.jitter * f64::from(entry.luck) - plan.jitter * plan.jitter / 2.0).exp();
         }
+        work = work.min(LONGEST_WORK);
         let mut refused_after = None;
         if !plan.faults.is_empty() {
             if plan.fault(FaultKind::NodeLoss, entry.at).is_some()
@@ -110,8 +114,7 @@ impl Node {
                 return lost;
             }
             if let Some((_, _, fault)) = plan.fault(FaultKind::Errors, entry.at)
-                && entry.uniform(u32::from(plan.resource) + 101)
-                    < fault.ratio.map_or(1.0, |ratio| ratio.get())
+                && entry.uniform(u32::from(plan.resource) + 101) < fault.ratio.map_or(1.0, Ratio::get)
             {
                 refused_after = Some(fault.answer.map_or(0, |answer| answer.get().as_nanos() as u64));
             }
@@ -130,7 +133,7 @@ impl Node {
         }
         self.offered += work;
         if self.coldness > 0.0 {
-            work *= 1.0 + self.coldness;
+            work = (work * (1.0 + self.coldness)).min(LONGEST_WORK);
         }
         self.queue(plan, timeout, entry.at, work, lost)
     }

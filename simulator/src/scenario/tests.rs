@@ -31,7 +31,7 @@ fn the_shortest_scenario_is_eleven_lines() {
 
 #[test]
 fn what_is_wrong_is_told_with_file_line_and_what_was_expected() {
-    let cases: [(&str, &str, u64, &str); 17] = [
+    let cases: [(&str, &str, u64, &str); 19] = [
         ("duration: 10m", "duration: ten", 1, "duration"),
         ("duration: 10m", "duration: 0s", 1, "10m"),
         ("cores: 2}], price: 0.1}\n  b", "cores: -2}], price: 0.1}\n  b", 3, "a number above 0"),
@@ -52,6 +52,8 @@ fn what_is_wrong_is_told_with_file_line_and_what_was_expected() {
         ("target: {service: journal}", "target: {service: journal}\n  weights: {cost: -1}", 11, "0 or more"),
         ("level: 0.5", "level: -0.5", 11, "a number, 0 or more"),
         ("constant", "konstant", 11, "one of `constant`"),
+        ("workMs: 5", "workMs: 0.00001", 11, "5 million a second"),
+        ("cores: 2}], price: 0.1}\n  b", "cores: 2, pods: 60000}], price: 0.1}\n  b", 3, "fewer pods"),
         ("demand: ", "load: ", 11, "`demand`"),
         (
             "demand: ",

@@ -29,7 +29,10 @@ pub struct Drawn {
     route: u16,
     kinds: Vec<Kind>,
     slot_end: u64,
+    /// Mean time between arrivals in this slot, in nanoseconds.
     gap: f64,
+    /// Mean gaps until the next arrival.
+    left: f64,
     next: u64,
 }
 
@@ -74,30 +77,38 @@ impl Drawn {
             kinds,
             slot_end: 0,
             gap: f64::INFINITY,
+            left: 0.0,
             next: 0,
         };
-        drawn.advance();
+        drawn.left = Exp1.sample(&mut drawn.dice);
         Some(drawn)
     }
 
-    /// Moves on to the next arrival.
-    fn advance(&mut self) {
-        let mut left: f64 = Exp1.sample(&mut self.dice);
-        loop {
+    /// Entries a second, on average, at `t` seconds of the scenario.
+    #[must_use]
+    pub fn rate(&self, t: f64) -> f64 {
+        self.rate * self.shape.at(t)
+    }
+
+    /// Moves on to the next arrival before `end`, or to `end`.
+    fn arrives(&mut self, end: u64) -> bool {
+        while self.next < end {
             if self.next >= self.slot_end {
                 let t = self.slot_end as f64 / SECOND as f64 - self.settle;
                 self.slot_end += SLOT;
-                let rate = self.rate * self.shape.at(t) / self.burst;
+                let rate = self.rate(t) / self.burst;
                 self.gap = if rate > NONE { SECOND as f64 / rate } else { f64::INFINITY };
             }
-            let slot_left = (self.slot_end - self.next) as f64;
-            if left * self.gap < slot_left {
-                self.next += (left * self.gap) as u64;
-                return;
+            let stop = self.slot_end.min(end);
+            let stretch = (stop - self.next) as f64;
+            if self.left * self.gap < stretch {
+                self.next += (self.left * self.gap) as u64;
+                return true;
             }
-            left -= slot_left / self.gap;
-            self.next = self.slot_end;
+            self.left -= stretch / self.gap;
+            self.next = stop;
         }
+        false
     }
 
     fn entry(&mut self) -> Entry {
@@ -131,13 +142,12 @@ impl Drawn {
 
 impl Source for Drawn {
     fn until(&mut self, end: u64, into: &mut Vec<Entry>) -> Result<()> {
-        while self.next < end {
+        while self.arrives(end) {
             let entry = self.entry();
             into.push(entry);
             // A geometric number with the right mean comes at once.
-            if self.burst <= 1.0 || self.dice.random::<f64>() < 1.0 / self.burst {
-                self.advance();
-            }
+            let last = self.burst <= 1.0 || self.dice.random::<f64>() < 1.0 / self.burst;
+            self.left = if last { Exp1.sample(&mut self.dice) } else { 0.0 };
         }
         Ok(())
     }
@@ -210,6 +220,7 @@ mod tests {
 
     #[test]
     fn a_demand_of_nothing_brings_nothing() {
+        assert!(drawn(PLAIN, "{shape: {constant: {level: 0}}}", 1).is_empty());
         let demand = "{shape: {square: {low: 0.0, high: 0.5, period: 100s, after: 50s}}}";
         let entries = drawn(PLAIN, demand, 1);
         assert!(
