@@ -74,7 +74,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE.yaml")]
     pub scenario: PathBuf,
     /// Entries of the first route, instead of drawn ones: `timestamp_ms,class,source,destination,bytes,steps`. Classes
-    /// that the scenario does not name count as its first.
+    /// that the scenario does not name count as its first. It runs to the end of the trace.
     #[arg(long, value_name = "FILE.csv")]
     pub trace: Option<PathBuf>,
     /// Only these policies; all where nothing is said.

@@ -102,8 +102,9 @@ fn drive(
     if let Some(path) = order.trace {
         sources.push(Box::new(Trace::open(path, order.scenario, seed)?));
     }
-    let drawn =
-        |route| Drawn::new(order.scenario, route, seed).map(|drawn| Box::new(drawn) as Box<dyn Source>);
+    let drawn = |route| {
+        Drawn::new(order.scenario, route, layout.settle, seed).map(|drawn| Box::new(drawn) as Box<dyn Source>)
+    };
     sources.extend((sources.len()..layout.pools.len()).filter_map(drawn));
     let length = match order.trace {
         Some(_) => u64::MAX,

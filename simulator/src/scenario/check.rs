@@ -227,7 +227,7 @@ fn rising(shape: &Shape) -> Option<Wrong> {
 
 /// Looked up a thousand times over the scenario.
 fn rate_fits(route: usize, scenario: &Scenario) -> Option<Wrong> {
-    let drawn = Drawn::new(scenario, route, 0)?;
+    let drawn = Drawn::new(scenario, route, 0, 0)?;
     let seconds = scenario.duration.get().as_secs_f64();
     let most = (0..=1000).map(|i| drawn.rate(seconds * f64::from(i) / 1000.0)).fold(0.0, f64::max);
     (most > MOST_ENTRIES).then(|| {

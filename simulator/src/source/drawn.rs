@@ -46,9 +46,9 @@ struct Kind {
 }
 
 impl Drawn {
-    /// The stream of route number `route` of a scenario.
+    /// The stream of route number `route` of a scenario that begins `settle` seconds before its time zero.
     #[must_use]
-    pub fn new(scenario: &Scenario, route: usize, seed: u64) -> Option<Self> {
+    pub fn new(scenario: &Scenario, route: usize, settle: u64, seed: u64) -> Option<Self> {
         let (spec, demand) = scenario.routes().nth(route)?;
         let lead = scenario.resources.get(&spec.lead.service)?;
         let weights: f64 = scenario.classes.iter().map(|class| class.weight.get()).sum();
@@ -72,7 +72,7 @@ impl Drawn {
             shape: demand.shape.clone(),
             rate: lead.capacity() / mean_work,
             burst: demand.burst.get().max(1.0),
-            settle: scenario.settle.get().as_secs_f64(),
+            settle: settle as f64,
             route: route as u16,
             kinds,
             slot_end: 0,
@@ -190,7 +190,7 @@ mod tests {
         );
         let scenario = Scenario::parse(Path::new("s.yaml"), &yaml).unwrap();
         let mut entries = Vec::new();
-        Drawn::new(&scenario, 0, seed).unwrap().until(100 * SECOND, &mut entries).unwrap();
+        Drawn::new(&scenario, 0, 0, seed).unwrap().until(100 * SECOND, &mut entries).unwrap();
         entries
     }
 
