@@ -18,7 +18,7 @@ fn scenario(demand: &str, more: &str) -> Scenario {
          classes: [{{name: order, workMs: 5}}]\nroute:\n  lead: {{service: a, port: 9428}}\n  alternates: [{{service: b, port: 9428}}]\n  \
          target: {{service: journal}}\ndemand: {{shape: {demand}}}\n{more}"
     );
-    Scenario::parse(Path::new("s.yaml"), &yaml).unwrap()
+    Scenario::parse(Path::new("s.yaml"), &yaml).expect("the scenario is sound")
 }
 
 fn run_over(scenario: &Scenario, seeds: u64) -> Report {
@@ -30,11 +30,12 @@ fn run_over(scenario: &Scenario, seeds: u64) -> Report {
         seeds,
         settings: Settings::default(),
     };
-    run::run(order, &ShippedModel::load().unwrap()).unwrap()
+    let model = ShippedModel::load().expect("the shipped model is sound");
+    run::run(order, &model).expect("a drawn run cannot fail")
 }
 
 fn figures<'a>(report: &'a Report, policy: &str) -> &'a Figures {
-    report.figures(policy).unwrap()
+    report.figures(policy).expect("every policy ran")
 }
 
 #[test]
