@@ -37,13 +37,13 @@ test-e2e: ## the demo on the local cluster, then the tests that need it installe
 .PHONY: fuzz bench-engine golden goals
 fuzz: ## the laws of the engine, on CASES=1000000 random worlds
 	@FUZZ_CASES=$(or $(CASES),1000000) cargo test --workspace --locked --test laws fuzz
-bench-engine: ## time of an assignment, of a plan and of the simulator, into target/bench/engine.json
+bench-engine: build ## time of an assignment and of a plan, into target/bench/engine.json; entries a second of the simulator
 	@cargo bench --locked --package foreshift-engine --bench engine
-	@cargo run --release --locked --quiet --bin foreshift-simulator -- bench
-golden: ## simulate all scenarios with every policy, and write the tables of docs/simulator.md anew
-	@cargo run --release --locked --quiet --bin foreshift-simulator -- golden
-goals: ## hold the simulated figures against the project's goals
-	@cargo run --release --locked --quiet --bin foreshift-simulator -- goals
+	@$(TARGET)/debug/foreshift-simulator bench
+golden: build ## simulate all scenarios with every policy, and write the tables of docs/simulator.md anew
+	@$(TARGET)/debug/foreshift-simulator golden
+goals: build ## hold the simulated figures against the project's goals
+	@$(TARGET)/debug/foreshift-simulator goals
 
 .PHONY: setup build fmt lint crds images train
 setup: ## install what is missing: Debian packages, Rust components, cargo-deny
