@@ -18,7 +18,7 @@ const PROBES: f64 = 0.03;
 /// Envoy's `load_aware_locality`, a locality a resource, the lead the local one: every second
 /// `weight = hosts x (1 - utilisation)` with an average of 5 s (the first sample raw), all local while
 /// `util_local <= mean(util_remote) + 0.1`, a probe floor of 3 % by host count, host counts when all are overloaded
-/// (research notes, section 2.2). It acts in the proxy, so that no actuation delay holds it up.
+/// (Envoy's documentation of the policy). It acts in the proxy, so that no actuation delay holds it up.
 #[derive(Debug)]
 pub struct HeadroomWeights {
     utilisation: Vec<Option<f64>>,

@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// Every entry to the endpoint that reported the least, which everybody believes until the next report: the
-/// arg-max picker with a queue-depth scorer of the Gateway API Inference Extension (research notes, sections 1.3 and
-/// 1.4). Reports are read once a second and are as old as the scenario's metrics delay; ties are broken evenly.
+/// arg-max picker with a queue-depth scorer of the Gateway API Inference Extension (llm-d-router). Reports are read once
+/// a second and are as old as the scenario's metrics delay; ties are broken evenly.
 #[derive(Debug)]
 pub struct LeastLoaded {
     /// In-flight entries by endpoint of the last seconds, newest last.

@@ -14,7 +14,7 @@ const DECAY: f64 = 10.0;
 
 /// Linkerd2-proxy's balancer: of two random endpoints the one with the lower (latency x (pending + 1)), where a
 /// latency above the average replaces it at once and one below is folded in with a decay of 10 s; default round-trip
-/// time 30 ms (research notes, section 3.3). Errors count by their latency, as they do there (linkerd2#11669).
+/// time 30 ms (linkerd2-proxy). Errors count by their latency, as they do there (linkerd2#11669).
 #[derive(Debug)]
 pub struct P2cPeakEwma {
     latency: Vec<f64>,

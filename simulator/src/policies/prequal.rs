@@ -31,7 +31,7 @@ const HOT: f64 = 0.84;
 const DEPTHS: usize = 64;
 const LATENCIES: usize = 5;
 
-/// Prequal with its hot-cold lexicographic rule (NSDI'24; research notes, section 3.1): probes with in-flight entries
+/// Prequal with its hot-cold lexicographic rule (NSDI'24): probes with in-flight entries
 /// and the median latency of recent entries near that number; an endpoint above the 0.84 quantile of in-flight
 /// entries is hot; the cold one with the lowest latency, else the one with the fewest in flight; pool of 16, probes
 /// of at most 1 s, 3 probes sent and 1 removed for each entry, reuse by the paper's formula, in-flight entries of a used

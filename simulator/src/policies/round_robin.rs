@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Every endpoint in turn, lead and alternates alike: what kube-proxy and most proxies do by default
-/// (research notes, section 3.2: the `RR` of the prequal-rs harness).
+/// (the `RR` of the prequal-rs harness).
 #[derive(Debug)]
 pub struct RoundRobin {
     next: Vec<usize>,

@@ -21,7 +21,7 @@ const ERROR_PENALTY: f64 = 1.0;
 /// gRPC's and Envoy's client-side weighted round robin over ORCA reports:
 /// `weight = qps / (utilisation + eps/qps x 1.0)`, updated every second, unused for the first 10 s of reports and after
 /// 3 min without; an endpoint without a weight gets the mean, and with fewer than two weights it is plain round robin
-/// (research notes, section 2.1: gRFC A58, A51). Reports come with the answers and are as old as the scenario's
+/// (gRFC A58, A51). Reports come with the answers and are as old as the scenario's
 /// metrics delay. Endpoints are picked by earliest deadline, with random first deadlines against lock-step.
 #[derive(Debug)]
 pub struct WeightedRoundRobin {
