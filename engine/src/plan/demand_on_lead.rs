@@ -40,7 +40,8 @@ impl DemandOnLead {
         let background = clean(input.lead.background + unseen);
         // The plan never trusts a forecast that is more hopeful than what is seen; a burst is seen when it lasts.
         let fine = &input.outlook.fine;
-        let observed = clean(if saturated { fine.last.max(offered_now(input)) } else { 0.0 }.max(fine.level));
+        let newest = if saturated { fine.last.max(offered_now(input)) } else { fine.level };
+        let observed = clean(newest.max(fine.level));
         let level = offered.get(objective.quantile).max(observed);
         let movable = (level - background).max(0.0);
         let wanted = |movable: f64| Self::wanted(input, background, movable);
