@@ -239,6 +239,13 @@ pub struct WorkloadStatus {
     pub memory: Usage,
     /// The larger of the CPU and memory load against the pods' own limits; zero without limits.
     pub load: Decimal,
+    /// Entries that its pods answered, a second; not there while nobody counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries_per_second: Option<Decimal>,
+    /// Part of them that were errors, 0 to 1, over the last seconds (half-life 5 s); not there while nobody counts
+    /// them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_ratio: Option<Decimal>,
     /// CPU used in millicores, oldest first, on the grid of `history.fine`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

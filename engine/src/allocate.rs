@@ -151,6 +151,8 @@ pub(crate) mod tests {
             load,
             background: load,
             own_cores: 0.0,
+            entries: None,
+            error_ratio: 0.0,
             endpoints: 4,
             scores: Scores::default(),
             freshness: Freshness::Fresh,

@@ -46,6 +46,10 @@ pub struct Node {
     pub load: f64,
     /// This route's work on the node, in cores.
     pub own_cores: f64,
+    /// Entries of this route that were answered there, a second; `None` where nobody counts them.
+    pub entries: Option<f64>,
+    /// Part of the entries that were answered with an error, 0 to 1; zero where nobody counts them.
+    pub error_ratio: f64,
     /// Ready endpoints of the resource on this node.
     pub endpoints: u32,
     /// The node's scores.
@@ -69,6 +73,10 @@ pub struct Resource {
     pub background: f64,
     /// This route's work on it, in cores.
     pub own_cores: f64,
+    /// Entries of this route that it answered, a second; `None` unless they are counted on all of its nodes.
+    pub entries: Option<f64>,
+    /// Part of its entries that were answered with an error, 0 to 1.
+    pub error_ratio: f64,
     /// Ready endpoints.
     pub endpoints: u32,
     /// Its scores.
@@ -120,6 +128,8 @@ impl Resource {
             load: 0.0,
             background: 0.0,
             own_cores: 0.0,
+            entries: (!nodes.is_empty()).then_some(0.0),
+            error_ratio: 0.0,
             endpoints,
             scores: Scores { affinity: 0.0, stability: 100.0, cost: 0.0 },
             freshness: if nodes.is_empty() { Freshness::Absent } else { Freshness::Fresh },
@@ -138,6 +148,9 @@ impl Resource {
             // Beyond 1 load tells of a queue, and the queue is as much the route's as the work is.
             resource.background = resource.background.max((load.min(1.0) - own / capacity).max(0.0));
             resource.own_cores += own;
+            let counted = node.entries.filter(|entries| entries.is_finite()).map(|entries| entries.max(0.0));
+            resource.entries = resource.entries.zip(counted).map(|(sum, entries)| sum + entries);
+            resource.error_ratio += part * finite(node.error_ratio, 0.0).clamp(0.0, 1.0);
             resource.scores.affinity += part * score(node.scores.affinity);
             resource.scores.stability = resource.scores.stability.min(score(node.scores.stability));
             resource.scores.cost += part * score(node.scores.cost);
@@ -170,6 +183,8 @@ mod tests {
             capacity,
             load,
             own_cores,
+            entries: None,
+            error_ratio: 0.0,
             endpoints,
             scores: Scores::default(),
             freshness: Freshness::Fresh,

@@ -27,6 +27,8 @@ impl Crowd {
             load: 0.2,
             background: 0.2,
             own_cores: 0.0,
+            entries: None,
+            error_ratio: 0.0,
             endpoints: 4,
             scores: Scores { affinity, ..Scores::default() },
             freshness: Freshness::Fresh,

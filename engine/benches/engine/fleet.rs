@@ -45,6 +45,8 @@ impl Fleet {
             capacity: 4.0 + (n % 3) as f64 * 4.0,
             load: 0.2 + 0.5 * spread(n),
             own_cores: 0.1,
+            entries: Some(20.0),
+            error_ratio: 0.0,
             endpoints: 2,
             scores: Scores { affinity: 100.0 * spread(n), ..Scores::default() },
             freshness: Freshness::Fresh,

@@ -35,11 +35,13 @@ pub(crate) fn readiness() -> impl Strategy<Value = Readiness> {
 prop_compose! {
     pub(crate) fn resource(name: String)(
         capacity in number(), load in number(), background in number(), own_cores in number(),
+        entries in prop::option::of(number()), error_ratio in prop_oneof![3 => Just(0.0), 1 => number()],
         endpoints in 0_u32..5, scores in scores(), freshness in freshness(), readiness in readiness(),
         drained in prop::bool::weighted(0.1),
     ) -> Resource {
         Resource {
-            name: name.clone(), capacity, load, background, own_cores, endpoints, scores, freshness, readiness, drained,
+            name: name.clone(), capacity, load, background, own_cores, entries, error_ratio, endpoints, scores, freshness,
+            readiness, drained,
         }
     }
 }
@@ -106,6 +108,8 @@ pub(crate) fn calm(name: &str, load: f64) -> Resource {
         load,
         background: 0.0,
         own_cores: load,
+        entries: None,
+        error_ratio: 0.0,
         endpoints: 4,
         scores: Scores::default(),
         freshness: Freshness::Fresh,

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use foreshift_api::resource_persona::{ResourcePersonaStatus, Usage, Window, WorkloadStatus};
+use foreshift_api::{
+    Decimal,
+    resource_persona::{ResourcePersonaStatus, Usage, Window, WorkloadStatus},
+};
 use foreshift_engine::{
     demand::Series,
     resource::{Freshness, Node, Readiness, Resource, Scores},
@@ -70,7 +73,8 @@ pub fn measure(namespace: &str, service: &str, observed: &Observed, attribution:
     let used: f64 = nodes.iter().filter_map(|n| n.workload).map(|w| w.cpu.used.get().max(0.0)).sum();
     let own = (used - attribution.idle).max(0.0) * attribution.part;
     let own_part = if used > 0.0 { own / used } else { 0.0 };
-    let engine_nodes: Vec<Node> = nodes.iter().map(|node| node.for_engine(own_part)).collect();
+    let engine_nodes: Vec<Node> =
+        nodes.iter().map(|node| node.for_engine(own_part, attribution.part)).collect();
     Measured {
         resource: Resource::from_nodes(service, &engine_nodes, Readiness::Inconclusive),
         used,
@@ -107,7 +111,7 @@ impl<'a> OnNode<'a> {
         self.persona?.object.status.as_ref()
     }
 
-    fn for_engine(&self, own_part: f64) -> Node {
+    fn for_engine(&self, own_part: f64, part: f64) -> Node {
         let limit = self.limit();
         let used = self.workload.map_or(0.0, |w| w.cpu.used.get());
         let scores =
@@ -120,6 +124,8 @@ impl<'a> OnNode<'a> {
             capacity: limit.cores,
             load: limit.load,
             own_cores: used * own_part,
+            entries: self.workload.and_then(|w| w.entries_per_second).map(|rate| rate.get() * part),
+            error_ratio: self.workload.and_then(|w| w.error_ratio).map_or(0.0, Decimal::get),
             endpoints: self.endpoints,
             scores,
             freshness: self.persona.map_or(Freshness::Absent, |persona| persona.freshness),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use foreshift_api::{
     Decimal, ResourcePersona, ResourcePersonaSpec,
-    resource_persona::{CostSpec, WorkloadSpec},
+    resource_persona::{CostSpec, WorkloadSpec, WorkloadStatus},
 };
 use foreshift_engine::persona::{
+    decay::{Decayed, DecayedCount},
     load::Usage,
     publish::{Snapshot, due},
 };
@@ -18,6 +19,13 @@ use foreshift_node_agent::{
 use super::objects::NAMESPACE;
 use crate::fleet::{self, Layout, NodePlan};
 
+/// What pods tell of their entries is averaged over this: rates as the agent's own figures, errors as the API says.
+const RATE_HALF_LIFE: Duration = Duration::from_secs(1);
+const ERROR_HALF_LIFE: Duration = Duration::from_secs(5);
+
+/// As many entries without errors are believed in beforehand.
+const ERROR_PRIOR: f64 = 40.0;
+
 /// Spreads the quiet publishes of nodes: the mean of what agents draw.
 const JITTER: f64 = 0.5;
 
@@ -26,8 +34,32 @@ pub(super) struct Agent {
     persona: Persona,
     surroundings: Surroundings,
     service: String,
+    answers: Answers,
     published: Option<(u64, Snapshot)>,
     seconds: u64,
+}
+
+/// What the pods' own metrics come to: what they answered, and how much of it was errors.
+#[derive(Debug, Default)]
+struct Answers {
+    rate: Decayed,
+    entries: DecayedCount,
+    errors: DecayedCount,
+}
+
+impl Answers {
+    fn observe(&mut self, node: &fleet::Sample) {
+        let second = Duration::from_secs(1);
+        self.rate.observe(f64::from(node.answered), second, RATE_HALF_LIFE);
+        self.entries.observe(f64::from(node.answered), second, ERROR_HALF_LIFE);
+        self.errors.observe(f64::from(node.errors), second, ERROR_HALF_LIFE);
+    }
+
+    fn tell(&self, row: &mut WorkloadStatus) {
+        row.entries_per_second = Some(Decimal::rounded(self.rate.mean(0.0), 1));
+        let ratio = self.errors.get() / (self.entries.get() + ERROR_PRIOR);
+        row.error_ratio = Some(Decimal::rounded(ratio, 3));
+    }
 }
 
 impl Agent {
@@ -43,6 +75,7 @@ impl Agent {
             persona: Persona::new(Identity::default(), costing, HALF_LIFE, None, unix),
             surroundings: Surroundings { ready: Some(true), cost: Some(cost), workloads: vec![workload] },
             service,
+            answers: Answers::default(),
             published: None,
             seconds: 0,
         }
@@ -79,6 +112,7 @@ impl Agent {
             ..Sample::default()
         };
         self.persona.observe(sample, &self.surroundings);
+        self.answers.observe(node);
         let report = self.persona.report(&self.surroundings)?;
         let elapsed = self.published.map_or(u64::MAX, |(at, _)| self.seconds - at);
         let before = self.published.as_ref().map(|(_, snapshot)| snapshot);
@@ -87,7 +121,11 @@ impl Agent {
         }
         self.published = Some((self.seconds, report.snapshot));
         let mut persona = ResourcePersona::new(&plan.name, ResourcePersonaSpec::default());
-        persona.status = Some(report.status);
+        let mut status = report.status;
+        for row in &mut status.workloads {
+            self.answers.tell(row);
+        }
+        persona.status = Some(status);
         Some(persona)
     }
 }
