@@ -4,9 +4,7 @@
 //! every amount of noise (after `RevIN`, Kim et al., 2022). The ONNX graph computes the same (see [`crate::onnx`]):
 //! whoever runs the model feeds plain loads, and training cannot drift away from serving.
 
-use foreshift_predictor::{HEADS, WINDOW};
-
-use crate::network::OUTPUTS;
+use foreshift_predictor::{HEADS, LEVELS, WINDOW};
 
 /// The normalised window and four numbers on its character.
 pub const FEATURES: usize = WINDOW + 4;
@@ -64,8 +62,9 @@ impl Features {
 
     /// Normalised quantiles as loads, none below zero.
     #[must_use]
-    pub fn denormalise(&self, quantiles: &[f32; OUTPUTS]) -> [f32; OUTPUTS] {
-        quantiles.map(|quantile| (quantile * self.scale + self.last).max(0.0))
+    pub fn denormalise(&self, quantiles: &[f32]) -> [f32; HEADS * LEVELS.len()] {
+        let load = |at: usize| quantiles.get(at).map_or(0.0, |q| (q * self.scale + self.last).max(0.0));
+        std::array::from_fn(load)
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! The way through: [`traces`] and [`episodes`] give series, [`windows`] splits them, [`recipe`] mixes what is learned
 //! from, [`training`] fits a [`network`], [`onnx`] writes it down, [`release`] adds the manifest and the model card,
-//! [`report`] judges the result against the baselines. Equal seeds and data give equal files.
+//! [`report`] judges the result against the baselines; [`finetune`] goes on from there with a cluster's own series. Equal seeds and data give equal files.
 
 pub mod contest;
 pub mod episodes;
 pub mod features;
+pub mod finetune;
 pub mod network;
 pub mod noise;
 pub mod onnx;

@@ -1,9 +1,10 @@
 //! The network as an ONNX graph that takes plain loads and gives plain loads: normalisation, layers, ordered quantiles.
 //!
-//! Operator set 17, batch of one, all constants inside, only operators that [`foreshift_predictor::inspect`] admits.
+//! Operator set 17, fixed batch, all constants inside, only operators that [`foreshift_predictor::inspect`] admits.
 //! The graph follows [`Features`](crate::features::Features) and [`Network`] line by line; a test holds them together.
 
 use foreshift_predictor::{HEADS, LEVELS, WINDOW};
+use ndarray::{Array1, Array2};
 use prost::Message as _;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -15,7 +16,7 @@ use tract_onnx::pb::{
 };
 
 use crate::features::{HIGHEST_LEVEL, LEAST_SCALE, LEVEL_SHARE};
-use crate::network::{LAYERS, Network};
+use crate::network::{Dense, Network};
 
 /// Operator set of the file.
 pub const OPSET: i64 = 17;
@@ -23,28 +24,72 @@ pub const OPSET: i64 = 17;
 /// IR version that goes with operator set 17 (ONNX 1.12).
 const IR_VERSION: i64 = 8;
 
+/// Why a file is no network of ours.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the model cannot be trained on: {0}; give a load.onnx that `foreshift-trainer` of this release wrote"
+)]
+pub struct DecodeError(String);
+
 /// The bytes of an ONNX file; equal networks give equal bytes.
 #[must_use]
 pub fn encode(network: &Network) -> Vec<u8> {
+    encode_batch(network, 1)
+}
+
+/// The same graph for so many windows at once.
+#[must_use]
+pub fn encode_batch(network: &Network, batch: usize) -> Vec<u8> {
     let mut graph = Graph::default();
-    let normalised = graph.normalise("window");
-    let mut values = normalised.features;
-    for (index, layer) in LAYERS.into_iter().enumerate() {
-        let shape = [layer.inputs, layer.outputs];
-        let weights = graph.floats(&format!("weights{index}"), &shape, layer.weights(&network.parameters));
-        let biases = graph.floats(&format!("biases{index}"), &shape[1..], layer.biases(&network.parameters));
-        values = graph.node("Gemm", &[&values, &weights, &biases], []);
-        if index + 1 < LAYERS.len() {
-            values = graph.node("Relu", &[&values], []);
-        }
-    }
-    let ordered = graph.order(&values);
-    let scaled = graph.node("Mul", &[&ordered, &normalised.scale], []);
+    let normalised = graph.normalise("window", batch);
+    let values = graph.layers(&normalised.features, network);
+    let ordered = graph.order(&values, batch * HEADS);
+    let loads = graph.reshape("answers", &ordered, &[batch, HEADS * LEVELS.len()]);
+    let scaled = graph.node("Mul", &[&loads, &normalised.scale], []);
     let shifted = graph.node("Add", &[&scaled, &normalised.last], []);
     let zero = graph.scalar("zero", 0.0);
     let loads = graph.node("Clip", &[&shifted, &zero], []);
-    graph.reshape("quantiles", &loads, &[1, HEADS, LEVELS.len()]);
-    model(graph.finish()).encode_to_vec()
+    let (input, output) = ([batch, WINDOW, 1], [batch, HEADS, LEVELS.len()]);
+    graph.reshape("quantiles", &loads, &output);
+    let (input, output) = (interface("window", &input), interface("quantiles", &output));
+    model(graph.finish("load", input, output)).encode_to_vec()
+}
+
+/// The network in a file that [`encode`] wrote.
+///
+/// # Errors
+/// [`DecodeError`] for any other file.
+pub fn decode(onnx: &[u8]) -> Result<Network, DecodeError> {
+    let model = ModelProto::decode(onnx).map_err(|error| DecodeError(error.to_string()))?;
+    let constants = model.graph.map(|graph| graph.initializer).unwrap_or_default();
+    let find = |name: String| constants.iter().find(|tensor| tensor.name == name);
+    let mut layers: Vec<Dense> = Vec::new();
+    while let (index, Some(weights)) = (layers.len(), find(format!("weights{}", layers.len()))) {
+        let biases = find(format!("biases{index}"))
+            .ok_or_else(|| DecodeError(format!("layer {index} has no biases")))?;
+        let (&[inputs, outputs], &[width]) = (weights.dims.as_slice(), biases.dims.as_slice()) else {
+            return Err(DecodeError(format!("layer {index} is no matrix")));
+        };
+        let shape = (usize::try_from(inputs).unwrap_or(0), usize::try_from(outputs).unwrap_or(0));
+        let weights = Array2::from_shape_vec(shape, floats(weights));
+        let weights = weights.map_err(|error| DecodeError(format!("layer {index}: {error}")))?;
+        let biases = Array1::from(floats(biases));
+        let joined = layers.last().is_none_or(|last| last.biases.len() == shape.0);
+        if width != outputs || biases.len() != shape.1 || !joined {
+            return Err(DecodeError(format!("layer {index} does not fit")));
+        }
+        layers.push(Dense { weights, biases });
+    }
+    let network = Network { layers };
+    // Whatever else the file computes, it must be what this release would write.
+    if !network.layers.is_empty() && encode(&network) == onnx {
+        return Ok(network);
+    }
+    Err(DecodeError("its graph is another one".to_owned()))
+}
+
+fn floats(tensor: &TensorProto) -> Vec<f32> {
+    tensor.raw_data.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
 }
 
 /// A graph under construction; node outputs are named after operator and position.
@@ -62,8 +107,8 @@ struct Normalised {
 }
 
 impl Graph {
-    fn normalise(&mut self, window: &str) -> Normalised {
-        let loads = self.reshape("loads", window, &[1, WINDOW]);
+    fn normalise(&mut self, window: &str, batch: usize) -> Normalised {
+        let loads = self.reshape("loads", window, &[batch, WINDOW]);
         let last = self.slice(&loads, WINDOW - 1..WINDOW);
         let mean = self.mean(&loads);
         let centred = self.node("Sub", &[&loads, &mean], []);
@@ -93,10 +138,26 @@ impl Graph {
         Normalised { features, last, scale }
     }
 
+    /// Dense layers, all but the last rectified.
+    fn layers(&mut self, features: &str, network: &Network) -> String {
+        let mut values = features.to_owned();
+        for (index, layer) in network.layers.iter().enumerate() {
+            let (inputs, outputs) = layer.weights.dim();
+            let flat: Vec<f32> = layer.weights.iter().copied().collect();
+            let weights = self.floats(&format!("weights{index}"), &[inputs, outputs], &flat);
+            let biases = self.floats(&format!("biases{index}"), &[outputs], &layer.biases.to_vec());
+            values = self.node("Gemm", &[&values, &weights, &biases], []);
+            if index + 1 < network.layers.len() {
+                values = self.node("Relu", &[&values], []);
+            }
+        }
+        values
+    }
+
     /// Per head: the median, and gaps that softplus keeps positive, summed up by a triangle of ones.
-    fn order(&mut self, raw: &str) -> String {
+    fn order(&mut self, raw: &str, heads: usize) -> String {
         let levels = LEVELS.len();
-        let heads = self.reshape("heads", raw, &[HEADS, levels]);
+        let heads = self.reshape("heads", raw, &[heads, levels]);
         let (median, gaps) = (self.slice(&heads, 0..1), self.slice(&heads, 1..levels));
         let gaps = self.softplus(&gaps);
         let parts = self.node("Concat", &[&median, &gaps], [integer("axis", 1)]);
@@ -193,13 +254,13 @@ impl Graph {
         name.to_owned()
     }
 
-    fn finish(self) -> GraphProto {
+    fn finish(self, name: &str, input: ValueInfoProto, output: ValueInfoProto) -> GraphProto {
         GraphProto {
-            name: "load".to_owned(),
+            name: name.to_owned(),
             node: self.nodes,
             initializer: self.constants,
-            input: vec![interface("window", &[1, WINDOW, 1])],
-            output: vec![interface("quantiles", &[1, HEADS, LEVELS.len()])],
+            input: vec![input],
+            output: vec![output],
             ..GraphProto::default()
         }
     }

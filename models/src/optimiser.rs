@@ -1,4 +1,4 @@
-//! Adam (Kingma and Ba, 2015) with its usual constants, on a flat slice of parameters.
+//! Adam (Kingma and Ba, 2015) with its usual constants, on parameters in any fixed order.
 
 const FIRST_DECAY: f64 = 0.9;
 const SECOND_DECAY: f64 = 0.999;
@@ -25,15 +25,19 @@ impl Adam {
         }
     }
 
-    /// Moves the parameters against the mean of a gradient that was summed over `samples`.
-    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], samples: usize, rate: f64) {
+    /// Moves the parameters against a gradient, both in the same order.
+    pub fn step<'a>(
+        &mut self,
+        parameters: impl Iterator<Item = &'a mut f32>,
+        gradient: impl Iterator<Item = &'a f32>,
+        rate: f64,
+    ) {
         self.first_power *= FIRST_DECAY;
         self.second_power *= SECOND_DECAY;
         let rate = (rate * (1.0 - self.second_power).sqrt() / (1.0 - self.first_power)) as f32;
-        let (keep, share) = ((FIRST_DECAY as f32, SECOND_DECAY as f32), 1.0 / samples.max(1) as f32);
+        let keep = (FIRST_DECAY as f32, SECOND_DECAY as f32);
         let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((parameter, gradient), (first, second)) in parameters.iter_mut().zip(gradient).zip(moments) {
-            let gradient = gradient * share;
+        for ((parameter, gradient), (first, second)) in parameters.zip(gradient).zip(moments) {
             *first = keep.0 * *first + (1.0 - keep.0) * gradient;
             *second = keep.1 * *second + (1.0 - keep.1) * gradient * gradient;
             *parameter -= rate * *first / (second.sqrt() + EPSILON as f32);
@@ -51,7 +55,7 @@ mod tests {
         let mut at = [3.0_f32, -2.0];
         for _ in 0..2000 {
             let slope = [2.0 * (at[0] - 1.0), 20.0 * (at[1] - 0.5)];
-            adam.step(&mut at, &slope, 1, 0.01);
+            adam.step(at.iter_mut(), slope.iter(), 0.01);
         }
         assert!((at[0] - 1.0).abs() < 1e-2 && (at[1] - 0.5).abs() < 1e-2, "{at:?}");
     }

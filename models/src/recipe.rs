@@ -7,6 +7,9 @@ use crate::windows::{Mixture, Part, Pool};
 /// Episodes that the shipped model learns from, all shapes together.
 pub const EPISODES: usize = 16_000;
 
+/// Episodes that a fine-tuning replays.
+const REPLAYED: usize = 1_600;
+
 /// A data set gets a weight of 1 for so many windows, and at most 3: small ones would be learned by heart.
 const WINDOWS_PER_WEIGHT: f64 = 30_000.0;
 
@@ -21,13 +24,26 @@ pub fn mixture(sets: &[DataSet], episode_count: usize, seed: u64) -> Mixture {
             pool.weighing(weight)
         })
         .collect();
+    pools.extend(synthetic(episode_count, seed));
+    Mixture::new(pools)
+}
+
+/// Local windows, and episodes in the given proportion to them.
+#[must_use]
+pub fn fine_tuning(local: Pool, replay: f64, seed: u64) -> Mixture {
+    let mut pools = synthetic(REPLAYED, seed);
+    let share: f64 = pools.iter().map(Pool::weight).sum::<f64>() / replay.max(1e-6);
+    pools.push(local.weighing(share));
+    Mixture::new(pools)
+}
+
+fn synthetic(episode_count: usize, seed: u64) -> Vec<Pool> {
     let mut by_shape = Shape::ALL.map(|_| Vec::new());
     for episode in episodes(episode_count, seed) {
         by_shape[episode.shape as usize].push(Episode::into_series(episode));
     }
-    let synthetic = Shape::ALL.into_iter().zip(by_shape);
-    pools.extend(synthetic.map(|(shape, series)| Pool::of_episodes(series).weighing(weight(shape))));
-    Mixture::new(pools)
+    let shapes = Shape::ALL.into_iter().zip(by_shape);
+    shapes.map(|(shape, series)| Pool::of_episodes(series).weighing(weight(shape))).collect()
 }
 
 /// Share of a shape's windows against the others and against a large data set's.

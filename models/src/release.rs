@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 
 use crate::episodes::{LENGTH, Shape, episodes};
 use crate::features::Features;
-use crate::network::{HIDDEN, Network, PARAMETERS};
+use crate::network::Network;
 use crate::onnx;
 use crate::recipe;
 use crate::report::Report;
 use crate::traces::DataSet;
-use crate::training::Schedule;
+use crate::training::{SIZES, Schedule};
 use crate::windows::{Part, Series};
 
 /// Seed of the episodes that golden windows are cut from.
@@ -53,7 +53,7 @@ pub enum ReleaseError {
 }
 
 /// A network ready to be shipped.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Release {
     /// Content of `load.onnx`.
     pub onnx: Vec<u8>,
@@ -151,8 +151,8 @@ impl Release {
             sha256 = manifest.sha256,
             opset = manifest.opset,
             bytes = self.onnx.len(),
-            hidden = HIDDEN,
-            parameters = PARAMETERS,
+            hidden = SIZES[1],
+            parameters = SIZES.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum::<usize>(),
             seed = manifest.seed,
             steps = manifest.steps,
             batch = Schedule::default().batch,
@@ -207,9 +207,16 @@ fn answer(network: &Network, label: String, loads: &[f64]) -> Golden {
     let mut window = [0.0_f32; WINDOW];
     window.iter_mut().zip(loads).for_each(|(value, &load)| *value = rounded(load, INPUT_DECIMALS));
     let features = Features::of(&window);
-    let output = features.denormalise(&network.forward(&features.values).quantiles);
+    let output = features.denormalise(&quantiles(network, &features));
     let output = output.iter().map(|&load| rounded(load.into(), OUTPUT_DECIMALS)).collect();
     Golden { label, input: window.to_vec(), output }
+}
+
+/// Normalised quantiles of one window.
+#[must_use]
+pub fn quantiles(network: &Network, features: &Features) -> Vec<f32> {
+    let one = ndarray::aview1(&features.values).insert_axis(ndarray::Axis(0));
+    network.forward(&one).quantiles.into_iter().collect()
 }
 
 fn rounded(value: f64, decimals: i32) -> f32 {

@@ -1,12 +1,17 @@
 //! Learning: Adam on the pinball loss of random windows. From scratch or from given weights, it is the same call.
 
+use ndarray::Array2;
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
-use crate::features::Features;
-use crate::network::{Network, OUTPUTS, PARAMETERS, pinball};
+use crate::features::{FEATURES, Features};
+use crate::network::{Network, pinball};
 use crate::optimiser::Adam;
 use crate::windows::{Example, Mixture};
+use foreshift_predictor::{HEADS, LEVELS};
+
+/// Units of the layers, input first.
+pub const SIZES: [usize; 4] = [FEATURES, 96, 96, HEADS * LEVELS.len()];
 
 /// Largest weight of one sample: a window in turmoil must not drown a thousand quiet ones.
 const MOST_WEIGHT: f64 = 8.0;
@@ -25,10 +30,21 @@ pub struct Schedule {
     pub peak_rate: f64,
 }
 
+/// Samples as a network sees them, a row each.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `[samples, inputs]`.
+    pub features: Array2<f32>,
+    /// What came, `[samples, heads]`, in the units of the quantiles.
+    pub truth: Array2<f32>,
+    /// Weight of each sample's loss.
+    pub weight: Vec<f32>,
+}
+
 impl Default for Schedule {
-    /// What the shipped model is trained with: about two minutes on one core.
+    /// What the shipped model is trained with.
     fn default() -> Self {
-        Self { steps: 60_000, batch: 512, peak_rate: 2e-3 }
+        Self { steps: 40_000, batch: 1024, peak_rate: 2e-3 }
     }
 }
 
@@ -44,48 +60,83 @@ impl Schedule {
 #[must_use]
 pub fn train(mixture: &Mixture, seed: u64, schedule: &Schedule, progress: impl FnMut(u32, f64)) -> Network {
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
-    let network = Network::random(&mut rng);
+    let network = Network::random(&SIZES, &mut rng);
     fit(network, mixture, &mut rng, schedule, progress)
 }
 
-/// Goes on learning from the given weights; fresh ones to train, a shipped model's to fine-tune.
+/// Goes on learning load forecasts from the given weights; fresh ones to train, a shipped model's to fine-tune.
 ///
 /// `progress` is told the step and the mean loss since the last call, some twenty times in all.
 #[must_use]
 pub fn fit(
-    mut network: Network,
+    network: Network,
     mixture: &Mixture,
     rng: &mut Pcg64Mcg,
     schedule: &Schedule,
-    mut progress: impl FnMut(u32, f64),
+    progress: impl FnMut(u32, f64),
 ) -> Network {
-    let mut adam = Adam::new(PARAMETERS);
-    let mut gradient = vec![0.0_f32; PARAMETERS];
+    descend(network, schedule, progress, |size| {
+        let examples: Option<Vec<Example>> = (0..size).map(|_| mixture.draw(rng)).collect();
+        examples.map(|examples| Batch::of(&examples))
+    })
+}
+
+/// Adam on any quantile network, until the schedule ends or there is no further batch.
+pub(crate) fn descend(
+    mut network: Network,
+    schedule: &Schedule,
+    mut progress: impl FnMut(u32, f64),
+    mut next: impl FnMut(usize) -> Option<Batch>,
+) -> Network {
+    let mut adam = Adam::new(network.parameters().count());
+    let mut gradient = network.zeroed();
     let report_every = (schedule.steps / 20).max(1);
     let mut losses = 0.0;
     for step in 1..=schedule.steps {
-        gradient.fill(0.0);
-        for _ in 0..schedule.batch {
-            let Some(example) = mixture.draw(rng) else { return network };
-            losses += learn(&network, &example, &mut gradient);
-        }
-        adam.step(&mut network.parameters, &gradient, schedule.batch, schedule.rate(step));
+        let Some(batch) = next(schedule.batch) else { return network };
+        losses += learn(&network, &batch, &mut gradient);
+        adam.step(network.parameters_mut(), gradient.parameters(), schedule.rate(step));
         if step % report_every == 0 {
-            progress(step, losses / f64::from(report_every) / schedule.batch as f64);
+            progress(step, losses / f64::from(report_every));
             losses = 0.0;
         }
     }
     network
 }
 
-/// Loss of one example in units of its series' mean step; its gradients are added to `gradient`.
-pub fn learn(network: &Network, example: &Example, gradient: &mut [f32]) -> f64 {
-    let features = Features::of(&example.window);
-    let pass = network.forward(&features.values);
-    let (loss, slope) = pinball(&pass.quantiles, &features.normalise(&example.truth));
-    // Counted in the series' unit, as the report does; else a calm window would weigh as much as a wild one.
-    let weight = (f64::from(features.scale()) / example.unit).min(MOST_WEIGHT) as f32;
-    let slope: [f32; OUTPUTS] = slope.map(|value| value * weight);
-    network.backward(&features.values, &pass, &slope, gradient);
-    f64::from(loss * weight)
+/// Mean weighted loss of a batch; its gradients go into `gradient`.
+pub fn learn(network: &Network, batch: &Batch, gradient: &mut Network) -> f64 {
+    let pass = network.forward(&batch.features.view());
+    let mut slopes = Array2::zeros(pass.quantiles.dim());
+    let share = 1.0 / batch.weight.len().max(1) as f32;
+    let mut sum = 0.0_f64;
+    let samples = pass.quantiles.outer_iter().zip(batch.truth.outer_iter()).zip(slopes.outer_iter_mut());
+    for (((quantiles, truth), mut slope), weight) in samples.zip(&batch.weight) {
+        if let (Some(quantiles), Some(truth), Some(slope)) =
+            (quantiles.as_slice(), truth.as_slice(), slope.as_slice_mut())
+        {
+            sum += f64::from(pinball(quantiles, truth, weight * share, slope));
+        }
+    }
+    network.backward(&batch.features.view(), &pass, slopes, gradient);
+    sum
+}
+
+impl Batch {
+    /// Windows as the load network sees them.
+    #[must_use]
+    pub fn of(examples: &[Example]) -> Self {
+        let mut features = Array2::zeros((examples.len(), FEATURES));
+        let mut truth = Array2::zeros((examples.len(), HEADS));
+        let mut weight = Vec::with_capacity(examples.len());
+        for (index, example) in examples.iter().enumerate() {
+            let seen = Features::of(&example.window);
+            features.row_mut(index).iter_mut().zip(seen.values).for_each(|(to, from)| *to = from);
+            let came = seen.normalise(&example.truth);
+            truth.row_mut(index).iter_mut().zip(came).for_each(|(to, from)| *to = from);
+            // Counted in the series' unit, as the report does; else a calm window would weigh as much as a wild one.
+            weight.push((f64::from(seen.scale()) / example.unit).min(MOST_WEIGHT) as f32);
+        }
+        Self { features, truth, weight }
+    }
 }

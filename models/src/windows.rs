@@ -32,6 +32,8 @@ pub enum Part {
     Fit,
     /// Choices of people and early looks see it.
     Tune,
+    /// Both of these: what a cluster may learn from before its newest loads judge.
+    Known,
     /// Only reports see it.
     Test,
 }
@@ -76,6 +78,15 @@ pub struct Example {
 }
 
 impl Series {
+    /// Fewest samples of a series with one window in its part to learn from.
+    pub const SHORTEST: usize = (WINDOW + LAST_HORIZON) * 10 / 7 + 1;
+
+    /// A series of one's own, by its name.
+    #[must_use]
+    pub fn new(name: impl Into<String>, loads: Vec<f64>) -> Self {
+        Self { name: name.into(), loads, held_out: false }
+    }
+
     /// The samples of a part; a series that is held out has nothing but test samples, from its end as any other.
     #[must_use]
     pub fn range(&self, part: Part) -> Range<usize> {
@@ -86,6 +97,7 @@ impl Series {
             _ if self.held_out => 0..0,
             Part::Fit => 0..fit,
             Part::Tune => fit..tune,
+            Part::Known => 0..tune,
         }
     }
 
@@ -134,6 +146,17 @@ impl Pool {
         Self { levelled: true, ..Self::of(views, |series| series.range(part)) }
     }
 
+    /// The newest windows of one part of some series, so many in all, at weight 1 and as they are.
+    #[must_use]
+    pub fn newest(series: &[Series], part: Part, most: usize) -> Self {
+        let mut pool = Self::of(series.to_vec(), |series| series.range(part));
+        // Newest by their distance from the end of the part, as all series end now.
+        let end = |index: usize| pool.series[index].1.range(part).end;
+        pool.windows.sort_by_key(|&(index, at)| (end(index).saturating_sub(at), index));
+        pool.windows.truncate(most);
+        pool
+    }
+
     /// All windows of some episodes, at weight 1.
     #[must_use]
     pub fn of_episodes(series: Vec<Series>) -> Self {
@@ -151,6 +174,12 @@ impl Pool {
         let windows = ends.flat_map(|(index, ends)| ends.map(move |end| (index, end))).collect();
         let series = series.into_iter().map(|series| (series.unit(), series)).collect();
         Self { series, windows, levelled: false, weight: 1.0 }
+    }
+
+    /// See [`Pool::weighing`].
+    #[must_use]
+    pub fn weight(&self) -> f64 {
+        self.weight
     }
 
     /// Windows in the pool.

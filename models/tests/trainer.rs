@@ -2,10 +2,11 @@
 
 use foreshift_models::episodes::episodes;
 use foreshift_models::features::Features;
-use foreshift_models::network::{Network, OUTPUTS, PARAMETERS};
-use foreshift_models::release::Release;
-use foreshift_models::training::{Schedule, fit, learn, train};
-use foreshift_models::windows::{Example, Mixture};
+use foreshift_models::finetune::{FineTuning, evaluate, fine_tune};
+use foreshift_models::network::Network;
+use foreshift_models::release::{Release, quantiles};
+use foreshift_models::training::{Batch, SIZES, Schedule, fit, learn, train};
+use foreshift_models::windows::{Example, Mixture, Series};
 use foreshift_models::{onnx, recipe};
 use foreshift_predictor::Prediction;
 use rand::SeedableRng;
@@ -24,30 +25,28 @@ fn examples(count: usize) -> Vec<Example> {
 }
 
 fn loss(network: &Network, examples: &[Example]) -> f64 {
-    let mut ignored = vec![0.0; PARAMETERS];
-    examples.iter().map(|example| learn(network, example, &mut ignored)).sum()
+    learn(network, &Batch::of(examples), &mut network.zeroed())
 }
 
 #[test]
 fn gradients_agree_with_finite_differences() {
-    let network = Network::random(&mut Pcg64Mcg::seed_from_u64(7));
+    let network = Network::random(&SIZES, &mut Pcg64Mcg::seed_from_u64(7));
     let examples = examples(8);
-    let mut gradient = vec![0.0; PARAMETERS];
-    for example in &examples {
-        learn(&network, example, &mut gradient);
-    }
+    let mut gradient = network.zeroed();
+    learn(&network, &Batch::of(&examples), &mut gradient);
+    let gradient: Vec<f32> = gradient.parameters().copied().collect();
     let largest = gradient.iter().fold(0.0_f32, |most, slope| most.max(slope.abs()));
     let nudge = 1e-3_f32;
-    for index in (0..PARAMETERS).step_by(13) {
+    for (index, &found) in gradient.iter().enumerate().step_by(29) {
         let moved = |by: f32| {
             let mut moved = network.clone();
-            moved.parameters[index] += by;
+            moved.parameters_mut().skip(index).take(1).for_each(|value| *value += by);
             loss(&moved, &examples)
         };
         let expected = (moved(nudge) - moved(-nudge)) / f64::from(2.0 * nudge);
-        let found = f64::from(gradient[index]);
         // A kink of the loss or of a rectifier within the nudge costs a little; a wrong sign or factor costs far more.
         let allowed = 0.05 * expected.abs() + 0.01 * f64::from(largest);
+        let found = f64::from(found);
         assert!((found - expected).abs() <= allowed, "parameter {index}: {found} instead of {expected}");
     }
 }
@@ -66,7 +65,7 @@ fn the_exported_graph_computes_what_the_network_computes() {
     for episode in episodes(40, 21) {
         let window = episode.loads[60..].first_chunk().unwrap();
         let features = Features::of(&window.map(|load| load as f32));
-        let own = features.denormalise(&network.forward(&features.values).quantiles);
+        let own = features.denormalise(&quantiles(&network, &features));
         let exported: Prediction = model.predict(window).unwrap();
         let exported = exported.iter().flat_map(|head| [head.p50, head.p90, head.p99]);
         for (own, exported) in own.iter().map(|&load| f64::from(load)).zip(exported) {
@@ -77,10 +76,8 @@ fn the_exported_graph_computes_what_the_network_computes() {
 
 #[test]
 fn gaps_far_beyond_the_range_of_an_exponential_are_exported_unharmed() {
-    let mut network = Network::random(&mut Pcg64Mcg::seed_from_u64(5));
-    for bias in &mut network.parameters[PARAMETERS - OUTPUTS..] {
-        *bias = 500.0;
-    }
+    let mut network = Network::random(&SIZES, &mut Pcg64Mcg::seed_from_u64(5));
+    network.layers.last_mut().unwrap().biases.fill(500.0);
     Release::new(&network, 5, &TINY, Vec::new()).load().unwrap();
 }
 
@@ -92,4 +89,41 @@ fn learning_goes_on_from_given_weights() {
     let further = fit(first.clone(), &mixture, &mut Pcg64Mcg::seed_from_u64(8), &gentle, |_, _| ());
     let examples = examples(400);
     assert!(loss(&further, &examples) < 0.97 * loss(&first, &examples));
+}
+
+/// Loads of a cluster with a habit of its own: a sharp peak every eleven steps.
+fn habit(count: usize) -> Vec<Series> {
+    let load = |step: usize| 0.3 + if step % 11 == 4 { 0.5 } else { 0.01 * (step % 3) as f64 };
+    vec![Series::new("node-a", (0..count).map(load).collect())]
+}
+
+#[test]
+fn fine_tuning_learns_what_is_peculiar_to_a_cluster_and_gives_the_same_file_twice() {
+    let champion = Release::new(&train(&some_windows(), 3, &TINY, |_, _| ()), 3, &TINY, Vec::new());
+    let how =
+        FineTuning { schedule: Schedule { steps: 150, batch: 64, peak_rate: 2e-3 }, ..FineTuning::default() };
+    let series = habit(1200);
+    let challenger = fine_tune(&champion, &series, &how, 9).unwrap();
+    assert_eq!(challenger, fine_tune(&champion, &series, &how, 9).unwrap());
+    let pinball = |release: &Release| evaluate(&release.load().unwrap(), &series).unwrap().pinball[0];
+    assert!(pinball(&challenger) < 0.7 * pinball(&champion));
+    assert_eq!(challenger.manifest.trained_on[0].windows, 801);
+}
+
+#[test]
+fn fine_tuning_without_a_window_says_how_many_samples_it_takes() {
+    let champion = Release::new(&train(&some_windows(), 3, &TINY, |_, _| ()), 3, &TINY, Vec::new());
+    let error = fine_tune(&champion, &habit(40), &FineTuning::default(), 1).unwrap_err().to_string();
+    assert!(error.contains("58 samples"), "{error}");
+    assert!(
+        fine_tune(&champion, &habit(58), &FineTuning { schedule: TINY, ..FineTuning::default() }, 1).is_ok()
+    );
+}
+
+#[test]
+fn a_file_that_this_trainer_did_not_write_is_not_trained_on() {
+    let mut champion = Release::new(&train(&some_windows(), 3, &TINY, |_, _| ()), 3, &TINY, Vec::new());
+    champion.onnx.truncate(5000);
+    let error = fine_tune(&champion, &habit(200), &FineTuning::default(), 1).unwrap_err().to_string();
+    assert!(error.contains("foreshift-trainer"), "{error}");
 }
