@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use foreshift_api::{
-    JournalRoute,
+    JournalRoute, JournalRouteSpec,
     journal_route::{self as api, ResourceRef, Strategy, condition},
 };
 use foreshift_engine::{
@@ -77,7 +77,7 @@ pub fn validate(route: &JournalRoute, observed: &Observed) -> Verdict {
         target: target.clone(),
         lead: spec.lead.clone(),
         alternates: spec.alternates.clone(),
-        policy: policy(&spec.objective, route),
+        policy: policy(spec),
         ceiling: match spec.forecast.strategy {
             Strategy::Auto => Rung::Model,
             Strategy::Reactive => Rung::Reactive,
@@ -161,8 +161,10 @@ fn check_resource(
     }
 }
 
-fn policy(objective: &api::Objective, route: &JournalRoute) -> Policy {
-    let (spec, default) = (&route.spec, Policy::default());
+/// What a spec asks of the engine.
+#[must_use]
+pub fn policy(spec: &JournalRouteSpec) -> Policy {
+    let (objective, default) = (&spec.objective, Policy::default());
     let least = Duration::from_secs(1);
     Policy {
         objective: Objective {

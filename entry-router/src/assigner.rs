@@ -1,0 +1,240 @@
+//! Which resource and endpoint get an entry, and what is learned from it: the heart that all doors share.
+//!
+//! [`Assigner::choose`] looks, [`Assigner::assign`] also counts the entry as in flight until its [`Held`] is finished or
+//! dropped. The rules are the engine's; a lock that is held for about a microsecond makes them one for all
+//! threads, so that no two of them give the same room away.
+
+mod decisions;
+mod endpoints;
+mod heart;
+mod prior;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use foreshift_engine::assign::{self, Ticket};
+
+pub use decisions::{Reason, Recent, Tally};
+use heart::{Chosen, Heart};
+
+use crate::standing::Standing;
+
+/// An entry, as far as a choice needs it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entry<'a> {
+    /// The same at every retry.
+    pub id: &'a str,
+    /// What the route calls its kind; empty where nobody says.
+    pub class: &'a str,
+    /// Its length, where that is known.
+    pub bytes: Option<u64>,
+}
+
+/// How a process assigns.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Part of the entries that go to an alternate with room only to learn how it does, 0 to 0.03.
+    pub explore: f64,
+    /// Entries of one route under way at once; who comes beyond is told to wait.
+    pub most_in_flight: usize,
+}
+
+/// Where an entry could go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// Name of the Service.
+    pub resource: Arc<str>,
+    /// Its place among the resources; what a retry names as tried.
+    pub place: usize,
+    /// The endpoint.
+    pub endpoint: SocketAddr,
+    /// What decided.
+    pub reason: Reason,
+    /// Predicted work, in seconds of one core; zero where nothing is known.
+    pub impact: f64,
+}
+
+/// Why an entry goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Not one endpoint that it may go to.
+    #[error("no resource of this route has an endpoint")]
+    NoEndpoint,
+    /// As many entries under way as this process takes.
+    #[error("too many entries of this route are under way")]
+    TooMany,
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The resource acknowledged it.
+    Acknowledged,
+    /// The resource refused it for a fault of its own, as with a status of 400: this tells nothing of the resource.
+    Refused,
+    /// The resource failed or took too long.
+    Failed,
+    /// Its endpoint could not be reached; nothing was sent.
+    Unreachable,
+    /// Whoever sent it went away.
+    Cancelled,
+}
+
+/// The assigner of one route; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Assigner(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    began: Instant,
+    settings: Settings,
+    heart: Mutex<Heart>,
+}
+
+/// An entry under way. Dropped, it counts as cancelled: whatever ends a task also ends its claim on a resource.
+#[derive(Debug)]
+#[must_use = "an entry that nobody holds is no longer in flight"]
+pub struct Held {
+    shared: Arc<Shared>,
+    ticket: Option<Ticket>,
+    chosen: Chosen,
+    at: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { explore: 0.01, most_in_flight: 20_000 }
+    }
+}
+
+impl Assigner {
+    /// Knows no resource yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(Shared { began: Instant::now(), settings, heart: Mutex::default() }))
+    }
+
+    /// Takes over what a tick brought.
+    pub fn prepare(&self, standing: Standing) {
+        let now = self.0.now();
+        self.0.heart().prepare(standing, now);
+    }
+
+    /// Where an entry would go now. `tried` are places that failed it already, and get it again only if there are no
+    /// others; `within` are the endpoints that it may go to, all where it is `None`.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn choose(
+        &self,
+        entry: &Entry<'_>,
+        tried: &[usize],
+        within: Option<&[SocketAddr]>,
+    ) -> Result<Choice, Refusal> {
+        let now = self.0.now();
+        let mut heart = self.0.heart();
+        let chosen = heart.choose(entry, tried, within, &self.0.settings, now)?;
+        Ok(heart.tell(&chosen))
+    }
+
+    /// The same, and from now on the entry counts as in flight there.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn assign(
+        &self,
+        entry: &Entry<'_>,
+        tried: &[usize],
+        within: Option<&[SocketAddr]>,
+    ) -> Result<(Choice, Held), Refusal> {
+        let began = Instant::now();
+        let now = began.duration_since(self.0.began);
+        let mut heart = self.0.heart();
+        let chosen = heart.choose(entry, tried, within, &self.0.settings, now)?;
+        let choice = heart.tell(&chosen);
+        let ticket = heart.start(&chosen, entry, now);
+        heart.took(began.elapsed());
+        drop(heart);
+        let held = Held { shared: Arc::clone(&self.0), ticket: Some(ticket), chosen, at: now };
+        Ok((choice, held))
+    }
+
+    /// Runs `read` on the standing of the last tick, if there was one. Entries wait meanwhile, so it must be quick.
+    pub fn with_standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> Option<T> {
+        self.0.heart().standing().map(read)
+    }
+
+    /// The last decisions, newest first.
+    #[must_use]
+    pub fn recent(&self, most: usize) -> Vec<Recent> {
+        let now = self.0.now();
+        self.0.heart().recent(most, now)
+    }
+
+    /// Sums over all entries so far, for metrics.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.0.heart().tally()
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn heart(&self) -> MutexGuard<'_, Heart> {
+        self.heart.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Says what became of the entry.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.end(outcome);
+    }
+
+    /// The entry was served elsewhere than where it was assigned, as an endpoint picker hears in hindsight. An
+    /// endpoint that is not of this route changes nothing.
+    pub fn served_by(&mut self, endpoint: SocketAddr) {
+        if self.chosen.endpoint == endpoint {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut heart = shared.heart();
+        let Some(moved) = heart.chosen_at(endpoint, &self.chosen) else { return };
+        if let Some(ticket) = self.ticket.take() {
+            heart.finish(&self.chosen, ticket, Outcome::Cancelled, shared.now());
+            self.ticket = Some(heart.restart(&moved, self.at));
+            self.chosen = moved;
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(ticket) = self.ticket.take() {
+            self.shared.heart().finish(&self.chosen, ticket, outcome, self.shared.now());
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.end(Outcome::Cancelled);
+    }
+}
+
+impl From<Outcome> for assign::Outcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Acknowledged => Self::Acknowledged,
+            Outcome::Failed | Outcome::Unreachable => Self::Failed,
+            Outcome::Refused | Outcome::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! The routes of this process and their assigners.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use crate::{
+    assigner::{Assigner, Settings},
+    standing::{Key, Standing},
+};
+
+/// Assigners by route; cheap to clone, shared by all doors.
+#[derive(Clone, Debug, Default)]
+pub struct Routes(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    settings: Settings,
+    routes: RwLock<BTreeMap<Key, Assigner>>,
+}
+
+impl Routes {
+    /// No routes yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(Shared { settings, routes: RwLock::default() }))
+    }
+
+    /// Takes over what a tick brought: new routes get an assigner, those that are gone lose theirs. Entries under
+    /// way end on the assigner that sent them.
+    pub fn update(&self, standings: Vec<Standing>) {
+        let mut known = self.0.routes.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|key, _| standings.iter().any(|standing| &standing.route == key));
+        for standing in standings {
+            let key = standing.route.clone();
+            known.entry(key).or_insert_with(|| Assigner::new(self.0.settings)).prepare(standing);
+        }
+    }
+
+    /// The assigner of a route.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<Assigner> {
+        self.read().get(key).cloned()
+    }
+
+    /// The assigner of the only route; none where there are several or none.
+    #[must_use]
+    pub fn only(&self) -> Option<Assigner> {
+        let routes = self.read();
+        let mut all = routes.values();
+        all.next().filter(|_| all.next().is_none()).cloned()
+    }
+
+    /// All routes.
+    #[must_use]
+    pub fn all(&self) -> Vec<(Key, Assigner)> {
+        self.read().iter().map(|(key, assigner)| (key.clone(), assigner.clone())).collect()
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<Key, Assigner>> {
+        self.0.routes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}

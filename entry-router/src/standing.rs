@@ -1,0 +1,49 @@
+//! What a route's resources are now: read once a tick, from a file or from a cluster.
+
+pub mod file;
+
+use std::net::SocketAddr;
+
+use foreshift_api::JournalRouteSpec;
+use foreshift_engine::{decision::Phase, policy::Policy, resource::Resource};
+pub use foreshift_operator::route::Key;
+
+/// One route at one tick.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    /// Which route.
+    pub route: Key,
+    /// What people wrote.
+    pub spec: JournalRouteSpec,
+    /// The same for the engine.
+    pub policy: Policy,
+    /// Where the route stands, as the operator told last; steady where there is none.
+    pub phase: Phase,
+    /// Lead first, then the alternates in the order of the route.
+    pub members: Vec<Member>,
+    /// The part of the route's entries that comes through this process, above 0 to 1.
+    pub part: f64,
+}
+
+/// One resource of a route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// As the engine sees it.
+    pub resource: Resource,
+    /// Its ready endpoints.
+    pub endpoints: Vec<SocketAddr>,
+    /// Where shadow copies go; its endpoints where the route names no port for them.
+    pub shadow_endpoints: Vec<SocketAddr>,
+    /// Its share in the operator's plan, permille.
+    pub share: u16,
+    /// How warm it is as the operator tells, 0 to 1; `None` where nobody does, and the router counts the time itself.
+    pub warm: Option<f64>,
+}
+
+impl Standing {
+    /// Everything of this process's part.
+    #[must_use]
+    pub fn shares(&self) -> Vec<u16> {
+        self.members.iter().skip(1).map(|member| member.share).collect()
+    }
+}
