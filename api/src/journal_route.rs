@@ -1,8 +1,10 @@
 //! `JournalRoute`: a lead, its alternates, and how entries may move between them.
 
+mod observed;
 mod spec;
 mod status;
 
+pub use observed::{ClassOutcome, Range, ShadowReadiness, ShadowVerdict};
 pub use spec::{
     Classify, FailurePolicy, ForecastSpec, HeaderMatch, HeaderName, Hook, HorizonLimit, HttpRouteTarget,
     JournalRoute, JournalRouteSpec, Limits, Mode, Objective, Quantile, ResourceRef, Shadow, Strategy, Target,

@@ -26,6 +26,9 @@ pub const GROUP: &str = "foreshift.dev";
 /// Field manager of the agent: `status` of its own ResourcePersona, `forecast` excepted.
 pub const AGENT_FIELD_MANAGER: &str = "foreshift-node-agent";
 
+/// Field manager of the entry router, all replicas: `status.shadow` and `status.outcomes` of JournalRoutes.
+pub const ROUTER_FIELD_MANAGER: &str = "foreshift-entry-router";
+
 /// Field managers of the operator, one a concern.
 pub mod operator_field_manager {
     /// EndpointSlices.

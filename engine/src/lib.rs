@@ -4,7 +4,8 @@
 //! through it: [`resource`] (nodes become resources) and [`demand`] (what is offered), a [`forecast`] made
 //! elsewhere, then [`plan`], which fills alternates by [`allocate`] and answers with one [`decision`];
 //! [`apportion`] and [`subset`] turn it into endpoints. In a data plane [`assign`] places single entries, by what
-//! [`impact`] learned of their class; [`shadow`] shows whether an alternate is fit before it gets any.
+//! [`impact`] learned of their class; [`shadow`] shows whether an alternate is fit before it gets any, and
+//! [`warm_up`] calls it.
 
 pub mod allocate;
 pub mod apportion;
@@ -22,3 +23,4 @@ pub mod resource;
 pub mod score;
 pub mod shadow;
 pub mod subset;
+pub mod warm_up;

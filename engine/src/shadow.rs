@@ -105,6 +105,20 @@ impl Shadow {
             readiness => readiness,
         }
     }
+
+    /// What several observers' verdicts on one alternate say together, and the one that it follows from: one that
+    /// holds and says "not ready" is enough, for each sees other entries; else one that says "ready".
+    #[must_use]
+    pub fn readiness_of(&self, verdicts: &[Verdict], now: Duration) -> (Readiness, Option<Verdict>) {
+        let holds = |v: &&Verdict| now.saturating_sub(v.at) < self.every.saturating_mul(HOLDS_FOR);
+        let newest = |readiness: Readiness| {
+            verdicts.iter().filter(holds).filter(|v| v.readiness == readiness).max_by_key(|v| v.at)
+        };
+        let by = newest(Readiness::NotReady)
+            .or_else(|| newest(Readiness::Ready))
+            .or_else(|| newest(Readiness::Inconclusive));
+        (self.readiness(by, now), by.copied())
+    }
 }
 
 /// Why an alternate must not be sent copies now, if so.

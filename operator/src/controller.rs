@@ -55,7 +55,14 @@ impl Controller {
                 _ = ticks.tick() => self.turn(),
             }
         }
-        while self.busy.next().await.is_some() {}
+        while let Some((key, state)) = self.busy.next().await {
+            self.routes.insert(key, Slot::Idle(state));
+        }
+        for slot in self.routes.into_values() {
+            if let Slot::Idle(mut state) = slot {
+                state.stop().await;
+            }
+        }
     }
 
     fn turn(&mut self) {

@@ -23,6 +23,7 @@ pub struct Metrics {
     reconciles: Family<Outcome, Counter>,
     duration: Histogram,
     writes: Family<Write, Counter>,
+    hook_calls: Family<Outcome, Counter>,
     leading: Gauge,
     model: Family<ModelInfo, Gauge>,
     share_desired: Family<OfResource, Ratio>,
@@ -83,6 +84,7 @@ impl Metrics {
             reconciles: Family::default(),
             duration: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
             writes: Family::default(),
+            hook_calls: Family::default(),
             leading: Gauge::default(),
             model: Family::default(),
             share_desired: Family::default(),
@@ -97,6 +99,7 @@ impl Metrics {
         let unit = Unit::Seconds;
         registry.register_with_unit("reconcile_duration", "Time of a reconcile", unit, m.duration.clone());
         registry.register("writes", "Writes to the API server by kind and outcome", m.writes.clone());
+        registry.register("hook_calls", "Calls of warm-up hooks by outcome", m.hook_calls.clone());
         registry.register("leading", "1 while this replica holds the lease", m.leading.clone());
         registry.register("model_info", "The model that forecasts", m.model.clone());
         registry.register("share_desired", "Share that the plan wants", m.share_desired.clone());
@@ -111,6 +114,11 @@ impl Metrics {
     pub fn reconciled(&self, result: &'static str, seconds: f64) {
         self.reconciles.get_or_create(&Outcome { result }).inc();
         self.duration.observe(seconds);
+    }
+
+    /// A call of a warm-up hook ended: `ok`, or what went wrong.
+    pub fn called(&self, result: &'static str) {
+        self.hook_calls.get_or_create(&Outcome { result }).inc();
     }
 
     /// A write ended.

@@ -134,6 +134,7 @@ fn start(
         client,
         caches: caches.clone(),
         gate,
+        hooks: route::hook::Caller::new(metrics.clone()),
         metrics,
         models,
         ledger: std::sync::Mutex::default(),

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod endpoints;
 pub mod events;
 pub mod forecast;
+pub mod hook;
 pub mod observe;
 pub mod plan;
 pub mod ports;
@@ -11,6 +12,7 @@ pub mod resources;
 pub mod slices;
 pub mod status;
 pub mod validate;
+pub mod verdicts;
 
 #[cfg(test)]
 mod scenario;
@@ -58,6 +60,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// What forecasts.
     pub models: watch::Receiver<Models>,
+    /// Calls warm-up hooks.
+    pub hooks: hook::Caller,
     /// Moves of all routes that no persona shows yet.
     pub ledger: Mutex<Ledger>,
 }
@@ -66,6 +70,7 @@ pub struct Context {
 #[derive(Debug, Default)]
 pub struct State {
     planner: plan::Planner,
+    calls: hook::Calls,
     written: apply::Written,
     told: status::Told,
 }
@@ -93,13 +98,29 @@ pub async fn reconcile(
 ) -> Result<(), Error> {
     let observed = observe::observe(&ctx.caches, route, state.planner.in_force(), now); // from the caches
     let verdict = validate::validate(route, &observed);
+    state.planner.hear(state.calls.answers(), now);
     let outcome = state.planner.tick(route, &verdict, &observed, &mut ctx.ledger(), &ctx.models(), now);
+    ctx.call(&mut state.calls, &outcome); // I/O, beside the ticks
     let applied = apply::apply(ctx, route, &outcome, &observed, &mut state.written, now).await; // I/O
     status::tell(ctx, route, &verdict, &outcome, &applied, &mut state.told, now).await?; // I/O
     applied.failure.map_or(Ok(()), |reason| Err(Error::Apply(reason)))
 }
 
+impl State {
+    /// Ends what runs beside the ticks.
+    pub async fn stop(&mut self) {
+        self.calls.stop().await;
+    }
+}
+
 impl Context {
+    fn call(&self, calls: &mut hook::Calls, outcome: &plan::Outcome) {
+        let hook = outcome.in_force.as_ref().and_then(|valid| valid.hook.as_ref());
+        if let Some(hook) = hook.filter(|_| self.gate.is_open()) {
+            calls.begin(&self.hooks, hook, outcome.calls.clone());
+        }
+    }
+
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }

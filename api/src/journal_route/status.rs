@@ -1,10 +1,11 @@
-//! What a route decided and why: every field is made from one `Decision` of the engine.
+//! What a route decided and why: made from one `Decision` of the engine, but for what the entry router tells.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{ClassOutcome, ShadowVerdict};
 use crate::{Decimal, Percent, Span};
 
 /// Condition types of a route.
@@ -17,6 +18,10 @@ pub mod condition {
     pub const PERSONAS_FRESH: &str = "PersonasFresh";
     /// The best allowed rung of the forecast ladder acts.
     pub const FORECAST_TRUSTED: &str = "ForecastTrusted";
+    /// Shadow entries show every alternate to be fit; only on routes with `shadow`.
+    pub const SHADOW_READY: &str = "ShadowReady";
+    /// Every endpoint that was called answered the warm-up hook; only on routes with `warmUp.hook`.
+    pub const HOOK_ANSWERED: &str = "HookAnswered";
     /// The shares in force were read back from the API server.
     pub const PROGRAMMED: &str = "Programmed";
     /// Another writer keeps changing what the route owns.
@@ -49,6 +54,16 @@ pub struct JournalRouteStatus {
     /// The last decision that changed a share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_decision: Option<LastDecision>,
+    /// What shadow entries showed; written by the entry router.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["resource".into(), "observer".into()]))]
+    #[schemars(length(max = 256))]
+    pub shadow: Vec<ShadowVerdict>,
+    /// What entries of each class took on each resource; written by the entry router.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["resource".into(), "class".into(), "observer".into()]))]
+    #[schemars(length(max = 1024))]
+    pub outcomes: Vec<ClassOutcome>,
     /// See [`condition`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

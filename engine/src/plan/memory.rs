@@ -1,6 +1,9 @@
 //! What the planner remembers of a route between ticks.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{DemandOnLead, Input, Step};
 use crate::{allocate::find_best_alternate, decision::Trigger, resource::Resource};
@@ -22,6 +25,8 @@ const COOL_AFTER: Duration = Duration::from_mins(10);
 pub struct Memory {
     targets: BTreeMap<String, u16>,
     warm: BTreeMap<String, Warm>,
+    /// Alternates whose first share waits for their hook.
+    waiting: BTreeSet<String>,
     resumed: bool,
     pub(super) effective: Option<Vec<u16>>,
     pub(super) members_changed: bool,
@@ -56,6 +61,18 @@ impl Memory {
     #[must_use]
     pub fn resume(shares: impl IntoIterator<Item = (String, u16)>) -> Self {
         Self { targets: shares.into_iter().collect(), resumed: true, ..Self::default() }
+    }
+
+    /// From now on these alternates get no first share, since their warm-up hook has not answered yet; their ramp
+    /// begins when they are no longer named. A saturated lead, or one without endpoints, waits for nobody.
+    pub fn wait_for(&mut self, alternates: impl IntoIterator<Item = String>) {
+        self.waiting = alternates.into_iter().collect();
+    }
+
+    /// Whether an alternate has a share or had one lately.
+    #[must_use]
+    pub fn is_warm(&self, alternate: &str) -> bool {
+        self.warm.contains_key(alternate) || (self.resumed && self.targets.get(alternate) > Some(&0))
     }
 
     /// The target shares, lead first, fitted to the resources that are there now.
@@ -164,6 +181,10 @@ impl Memory {
     fn warm_factor(&mut self, input: &Input<'_>, alternate: &Resource, target: u16, waived: bool) -> f64 {
         if target == 0 {
             return 1.0;
+        }
+        let patient = !waived && input.lead.endpoints > 0;
+        if patient && self.waiting.contains(&alternate.name) && !self.warm.contains_key(&alternate.name) {
+            return 0.0;
         }
         let now = input.now;
         let warm = self.warm.entry(alternate.name.clone()).or_insert(Warm { since: now, last_share: now });

@@ -1,5 +1,7 @@
 //! Single endpoints: which of them take entries, and how to tell them apart.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
 /// Address types that carry traffic; `FQDN` slices do not.
@@ -25,6 +27,15 @@ pub fn identity(endpoint: &Endpoint) -> &str {
 pub fn pod(endpoint: &Endpoint) -> Option<&str> {
     let target = endpoint.target_ref.as_ref()?;
     (target.kind.as_deref() == Some("Pod")).then_some(target.uid.as_deref()).flatten()
+}
+
+/// One address of each endpoint that takes entries.
+pub fn addresses<'a>(slices: impl IntoIterator<Item = &'a EndpointSlice>) -> Vec<&'a str> {
+    let mut seen = BTreeSet::new();
+    ready(slices)
+        .filter(|(_, endpoint)| seen.insert(identity(endpoint)))
+        .filter_map(|(_, endpoint)| endpoint.addresses.first().map(String::as_str))
+        .collect()
 }
 
 /// The endpoints that take entries, each with its slice.

@@ -29,10 +29,12 @@ pub fn between(before: &JournalRouteStatus, after: &JournalRouteStatus) -> Vec<E
     if before.phase != after.phase {
         events.extend(phase(before.phase, after));
     }
-    let flips: [(&str, &str, &str); 3] = [
+    let flips: [(&str, &str, &str); 5] = [
         (condition::FORECAST_TRUSTED, "False", "ForecastDistrusted"),
         (condition::PROGRAMMED, "False", "ProgrammingFailed"),
         (condition::CONTESTED, "True", "Contested"),
+        (condition::HOOK_ANSWERED, "False", "HookFailed"),
+        (condition::SHADOW_READY, "False", "ShadowNotReady"),
     ];
     for (type_, bad, reason) in flips {
         let (was, is) = (find(before, type_), find(after, type_));

@@ -10,16 +10,19 @@ use foreshift_engine::{
     ledger::Ledger,
     plan::{Input, Memory, plan},
     resource::Resource,
+    warm_up::{Call, Candidate, Hooks, Standing},
 };
 use foreshift_predictor::Trust;
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
-    Key,
+    Key, endpoints,
     forecast::{Elsewhere, Forecasters},
+    hook::Answer,
     observe::Observed,
     resources::{Attribution, Measured, measure},
     validate::{ValidRoute, Verdict},
+    verdicts::{Verdicts, judge},
 };
 use crate::{models::Models, since_epoch};
 
@@ -40,6 +43,7 @@ pub struct Planner {
     forecasters: Option<Forecasters>,
     idle: BTreeMap<String, IdleUse>,
     shares: BTreeMap<String, u16>,
+    hooks: Hooks,
 }
 
 /// What one tick came to.
@@ -51,6 +55,8 @@ pub struct Outcome {
     pub shares: Option<Vec<u16>>,
     /// What was planned; `None` while suspended or without a valid route.
     pub plan: Option<Plan>,
+    /// Warm-up hooks to call now.
+    pub calls: Vec<Call>,
 }
 
 /// What was planned, and from what.
@@ -70,6 +76,10 @@ pub struct Plan {
     pub p90_in_60s: f64,
     /// When the lead would saturate if everything went to it.
     pub saturation_in: Option<Duration>,
+    /// How the calls of the warm-up hook went; `None` where there is none.
+    pub hooks: Option<Vec<Standing>>,
+    /// What shadow entries showed of the alternates; `None` where there are none.
+    pub shadow: Option<Vec<Verdicts>>,
     /// What each resource did of the route's work, permille, lead first; `None` where there is too little of it.
     pub served: Option<Vec<u16>>,
 }
@@ -99,7 +109,37 @@ impl Planner {
         let plan = (!route.spec.suspend).then(|| self.plan(route, &valid, observed, ledger, models, now));
         let active = route.spec.mode == Mode::Active;
         let shares = active.then(|| self.shares_of(&valid));
-        Outcome { in_force: Some(valid), shares, plan }
+        let calls = plan.as_ref().map_or_else(Vec::new, |plan| self.calls(plan, observed, now));
+        Outcome { in_force: Some(valid), shares, plan, calls }
+    }
+
+    /// Takes note of what warm-up hooks answered.
+    pub fn hear(&mut self, answers: Vec<Answer>, now: Timestamp) {
+        for Answer { alternate, endpoint, result } in answers {
+            self.hooks.answered(&alternate, &endpoint, result, since_epoch(now));
+        }
+    }
+
+    /// The hooks to call: of alternates that the plan gives a share, or that have one and a new endpoint.
+    fn calls(&mut self, plan: &Plan, observed: &Observed, now: Timestamp) -> Vec<Call> {
+        if plan.hooks.is_none() {
+            self.hooks = Hooks::default();
+            return Vec::new();
+        }
+        let memory = self.memory.as_ref();
+        let candidates: Vec<Candidate<'_>> = plan
+            .decision
+            .shares
+            .iter()
+            .skip(1)
+            .map(|share| Candidate {
+                name: &share.resource,
+                endpoints: endpoints::addresses(observed.slices(&share.resource)),
+                wanted: share.target > 0,
+                warm: memory.is_some_and(|memory| memory.is_warm(&share.resource)),
+            })
+            .collect();
+        self.hooks.due(&candidates, since_epoch(now))
     }
 
     /// After a start or a change of leader: goes on from the shares that the status names.
@@ -130,7 +170,8 @@ impl Planner {
     ) -> Plan {
         let key = Key::of(route);
         let now = since_epoch(now);
-        let measured = self.measure(&key, valid, observed, ledger, now);
+        let mut measured = self.measure(&key, valid, observed, ledger, now);
+        let verdicts = judge(route, valid, &mut measured, now);
         let (lead, alternates) = (&measured[0], &measured[1..]);
 
         let forecasters = match self.forecasters.take() {
@@ -166,7 +207,17 @@ impl Planner {
             unseen: &unseen,
             policy: &valid.policy,
         };
-        let (decision, memory) = plan(&input, self.memory.take().unwrap_or_default());
+        let mut memory = self.memory.take().unwrap_or_default();
+        // A route that only observes calls nobody, and so waits for nobody.
+        let hooked = valid.hook.is_some() && route.spec.mode == Mode::Active;
+        memory.wait_for(
+            valid
+                .alternates
+                .iter()
+                .map(|alternate| alternate.service.clone())
+                .filter(|alternate| hooked && self.hooks.is_waiting(alternate, now)),
+        );
+        let (decision, memory) = plan(&input, memory);
         self.memory = Some(memory);
         self.shares = decision.shares.iter().map(|s| (s.resource.clone(), s.permille)).collect();
         if route.spec.mode == Mode::Active {
@@ -180,6 +231,8 @@ impl Planner {
             saturation_in: outlook.reaches(objective.saturation, objective.quantile),
             served: served(&measured),
             endpoints: measured.iter().map(|m| m.resource.endpoints).collect(),
+            hooks: hooked.then(|| self.hooks.standings()),
+            shadow: verdicts,
             decision,
             trust,
         }

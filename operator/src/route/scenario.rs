@@ -7,11 +7,12 @@ use foreshift_api::{
     Span,
     resource_persona::{History, Window},
 };
-use foreshift_engine::{ledger::Ledger, persona::grid::Grid};
+use foreshift_engine::{ledger::Ledger, persona::grid::Grid, warm_up::Call};
 use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 
 use super::{
     Key,
+    hook::Answer,
     observe::observe,
     plan::{Outcome, Planner},
     slices,
@@ -21,16 +22,26 @@ use crate::{
     fixtures::{World, later, node},
     models::Models,
 };
-use foreshift_api::journal_route::{Phase, Strategy};
+use foreshift_api::journal_route::{Hook, Phase, Strategy};
 
 /// Pods of each resource.
 const PODS: usize = 4;
+
+/// Entries a second that fill a node.
+const ENTRIES: f64 = 200.0;
+
+/// Seconds that a warm-up hook takes.
+const HOOK_TAKES: i64 = 3;
 
 /// A node that runs one resource.
 struct Machine {
     name: &'static str,
     service: &'static str,
     queue: f64,
+    /// Entries that it is still slow for, since nothing is in its caches.
+    cold: f64,
+    /// Entries that clients sent and that met it cold.
+    slow: f64,
     load: Grid2,
     work: Grid2,
     seen: (f64, f64),
@@ -52,6 +63,9 @@ struct Simulation {
     shares: Vec<u16>,
     second: i64,
     log: Vec<Second>,
+    /// Calls of the warm-up hook, each with the second of its answer.
+    calls: Vec<(i64, Call)>,
+    called: Vec<String>,
 }
 
 /// What one second of the lead looked like: its load and its shares.
@@ -81,7 +95,24 @@ fn permille(grid: &Grid) -> Vec<i32> {
 
 impl Machine {
     fn new(name: &'static str, service: &'static str) -> Self {
-        Self { name, service, queue: 0.0, load: Grid2::new(), work: Grid2::new(), seen: (0.0, 0.0) }
+        Self {
+            name,
+            service,
+            queue: 0.0,
+            cold: 0.0,
+            slow: 0.0,
+            load: Grid2::new(),
+            work: Grid2::new(),
+            seen: (0.0, 0.0),
+        }
+    }
+
+    /// What the clients' entries of one second cost, in parts of the node: ten times as much while it is cold.
+    fn serve(&mut self, offered: f64) -> f64 {
+        let slow = (offered * ENTRIES).min(self.cold);
+        self.cold -= slow;
+        self.slow += slow;
+        offered + 9.0 * slow / ENTRIES
     }
 
     /// One second with so much work offered, in parts of the node.
@@ -135,6 +166,8 @@ impl Simulation {
             shares: vec![1000, 0, 0],
             second: 0,
             log: Vec::new(),
+            calls: Vec::new(),
+            called: Vec::new(),
         }
     }
 
@@ -160,7 +193,8 @@ impl Simulation {
             let at = later(self.second);
             let offered = demand(elapsed as f64);
             for (machine, &share) in self.machines.iter_mut().zip(&self.shares) {
-                machine.work(offered * f64::from(share) / 1000.0 + 0.01, at);
+                let cost = machine.serve(offered * f64::from(share) / 1000.0);
+                machine.work(cost + 0.01, at);
             }
             for (i, machine) in self.machines.iter().enumerate() {
                 if (self.second as usize + i).is_multiple_of(2) {
@@ -183,7 +217,11 @@ impl Simulation {
         let route = self.world.route("journal");
         let observed = observe(&self.world.caches, &route, self.planner.in_force(), now);
         let verdict = validate(&route, &observed);
+        self.answer(now);
         let outcome = self.planner.tick(&route, &verdict, &observed, &mut self.ledger, &self.models, now);
+        let answered = self.second + HOOK_TAKES;
+        self.called.extend(outcome.calls.iter().map(|call| call.endpoint.clone()));
+        self.calls.extend(outcome.calls.iter().map(|call| (answered, call.clone())));
         self.told(&outcome, now);
         let valid = outcome.in_force.as_ref().unwrap();
         let before: Vec<&EndpointSlice> = observed.slices("journal").collect();
@@ -194,6 +232,37 @@ impl Simulation {
             self.world.put_slice(slice);
         }
         realised
+    }
+
+    /// Hooks that were called long enough ago have warmed their alternate.
+    fn answer(&mut self, now: Timestamp) {
+        let due: Vec<Call> =
+            self.calls.extract_if(.., |(at, _)| *at <= self.second).map(|(_, call)| call).collect();
+        for Call { alternate, endpoint, .. } in due {
+            for machine in self.machines.iter_mut().filter(|machine| machine.service == alternate) {
+                machine.cold = 0.0;
+            }
+            self.planner.hear(vec![Answer { alternate, endpoint, result: Ok(()) }], now);
+        }
+    }
+
+    /// With alternates that are slow for their first hundred entries.
+    fn cold(mut self) -> Self {
+        for machine in &mut self.machines[1..] {
+            machine.cold = 100.0;
+        }
+        self
+    }
+
+    fn hooked(self) -> Self {
+        let mut route = (*self.world.route("journal")).clone();
+        route.spec.warm_up.hook = Some(Hook { path: "/warm".into(), port: 80, timeout: Span::from_secs(5) });
+        self.world.put_route(route);
+        self
+    }
+
+    fn slow_entries(&self) -> f64 {
+        self.machines.iter().map(|machine| machine.slow).sum()
     }
 
     /// Keeps the status, from which a restarted operator goes on.
@@ -337,4 +406,28 @@ fn a_node_that_falls_silent_freezes_the_shares() {
         simulation.tick(later(simulation.second));
     }
     assert_eq!((simulation.changes(), simulation.phase()), (before, Phase::Degraded));
+}
+
+#[test]
+fn no_entry_meets_a_cold_alternate_that_has_a_hook() {
+    let ramped = |mut simulation: Simulation| {
+        simulation.drive(60, |_| 0.4).drive(130, ramp);
+        (simulation.slow_entries().round(), simulation.saturated_seconds())
+    };
+    assert_eq!(ramped(Simulation::new().cold()).0, 200.0, "two alternates, a hundred entries each");
+    assert_eq!(ramped(Simulation::new().cold().hooked()), (0.0, 0));
+    assert_eq!(ramped(Simulation::with_model().cold().hooked()), (0.0, 0));
+}
+
+#[test]
+fn every_endpoint_is_called_once_even_when_the_operator_restarts() {
+    let mut simulation = Simulation::new().cold().hooked();
+    for part in 0..13 {
+        simulation.drive(10, |second| ramp(second + f64::from(part) * 10.0));
+        if simulation.shares[1] > 0 && simulation.shares[2] > 0 {
+            simulation.restart();
+        }
+    }
+    let endpoints: std::collections::BTreeSet<&String> = simulation.called.iter().collect();
+    assert_eq!((simulation.called.len(), endpoints.len()), (2 * PODS, 2 * PODS));
 }

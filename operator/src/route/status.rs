@@ -71,7 +71,8 @@ pub async fn tell(
     let key = Key::of(route);
     let facts = Facts { route, verdict, outcome, applied };
     let last = told.last.as_ref();
-    let previous = last.map(|(status, _)| status).or(route.status.as_ref()).cloned().unwrap_or_default();
+    let mut previous = last.map(|(status, _)| status).or(route.status.as_ref()).cloned().unwrap_or_default();
+    (previous.shadow, previous.outcomes) = (Vec::new(), Vec::new());
     let next = next_status(facts, &previous, now);
     measure(ctx, &key, &next, outcome);
     let since = last.map(|&(_, at)| elapsed(at, now));
@@ -117,6 +118,9 @@ pub fn next_status(facts: Facts<'_>, previous: &JournalRouteStatus, now: Timesta
         shares: plan.map_or(kept.shares, |plan| shares(plan, programmed)),
         last_decision: plan
             .map_or(kept.last_decision.clone(), |plan| last_decision(plan, kept.last_decision, now)),
+        // The router's.
+        shadow: Vec::new(),
+        outcomes: Vec::new(),
         conditions: conditions::all(facts, &previous.conditions, now),
     }
 }

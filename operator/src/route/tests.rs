@@ -2,13 +2,18 @@
 
 use std::sync::Mutex;
 
-use foreshift_api::journal_route::{Mode, Phase, condition};
+use foreshift_api::{
+    journal_route::{Hook, Mode, Phase, condition},
+    resource_persona::{History, Window},
+};
 use kube::runtime::events::{Recorder, Reporter};
 use prometheus_client::registry::Registry;
 
 use super::*;
 use crate::{
-    fixtures::{ApiServer, Fault, NOW, ServiceWith, World, later, node, service},
+    fixtures::{
+        ApiServer, EndpointWith, Fault, NOW, ServiceWith, World, endpoint, later, node, service, slice,
+    },
     lease::Leadership,
 };
 
@@ -31,6 +36,7 @@ impl Operator {
             client,
             caches: world.caches.clone(),
             gate: Gate::new(Leadership::for_ever(), metrics.clone()),
+            hooks: hook::Caller::new(metrics.clone()),
             metrics,
             models: watch::channel(Models::default()).1,
             ledger: Mutex::default(),
@@ -214,4 +220,55 @@ async fn a_saturated_lead_sheds_and_every_transition_is_told_once() {
     assert!(decision.why.contains("must go elsewhere"));
     let shifting = operator.server.events().iter().filter(|reason| *reason == "Shifting").count();
     assert_eq!(shifting, 1, "{:?}", operator.server.events());
+}
+
+#[tokio::test]
+async fn a_hook_is_called_by_the_leader_and_the_first_share_waits_for_its_answer() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = i32::from(listener.local_addr().unwrap().port());
+    let served = tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 512];
+        let read = stream.read(&mut asked).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        String::from_utf8_lossy(&asked[..read]).into_owned()
+    });
+    let mut operator = Operator::of(world());
+    operator.world.put_slice(slice("b", "IPv4", vec![endpoint("b-0", "n2").at("127.0.0.1")]));
+    operator.edit(|route| {
+        let timeout = foreshift_api::Span::from_secs(5);
+        route.spec.warm_up.hook = Some(Hook { path: "/warm".into(), port, timeout });
+    });
+    // Over the objective and not saturated, so that there is time for a hook.
+    let busy = async |operator: &mut Operator, second: i64| {
+        let at = later(second);
+        let window = |period: i64| Window {
+            period: foreshift_api::Span::from_secs(period.unsigned_abs()),
+            step: at.as_second() / period,
+            load: vec![850; 32],
+        };
+        let history = History { fine: window(2), coarse: window(15) };
+        let lead = node("n1").at_load(0.85).running("a", 0.85);
+        operator.world.put_persona(lead.with_windows(history, vec![850; 32], vec![850; 32]).persona(at));
+        operator.world.put_persona(node("n2").at_load(0.05).running("b", 0.0).persona(at));
+        operator.tick(second).await.unwrap();
+    };
+    let mut second = 0;
+    while operator.state.calls.under_way() == 0 {
+        second += 1;
+        assert!(second < 60, "the hook was never called");
+        busy(&mut operator, second).await;
+    }
+    assert_eq!(operator.server.listed("journal-b-ipv4"), Some(0), "nothing before the answer");
+    assert_eq!(operator.condition(condition::PROGRAMMED).0, "True/Programmed");
+    let asked = served.await.unwrap();
+    assert!(asked.starts_with("POST /warm "), "{asked}");
+    while operator.server.listed("journal-b-ipv4") == Some(0) {
+        second += 1;
+        assert!(second < 200, "no share after the answer");
+        tokio::task::yield_now().await;
+        busy(&mut operator, second).await;
+    }
+    assert_eq!(operator.condition(condition::HOOK_ANSWERED).0, "True/Answered");
 }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use foreshift_api::{
     JournalRoute, JournalRouteSpec,
-    journal_route::{self as api, ResourceRef, Strategy, condition},
+    journal_route::{self as api, Hook, ResourceRef, Strategy, condition},
 };
 use foreshift_engine::{
     forecast::{Quantile, Rung},
     policy::{FailurePolicy, Limits, Objective, Policy, WarmUp, Weights},
+    shadow::Shadow,
 };
 use k8s_openapi::api::core::v1::Service;
 
@@ -27,6 +28,10 @@ pub struct ValidRoute {
     pub policy: Policy,
     /// The best rung of the forecast ladder that may act.
     pub ceiling: Rung,
+    /// Called on the endpoints of an alternate before its first share.
+    pub hook: Option<Hook>,
+    /// How shadow entries try the alternates.
+    pub shadow: Option<Shadow>,
 }
 
 /// What is wrong, in which condition it is told, and what to do.
@@ -82,6 +87,8 @@ pub fn validate(route: &JournalRoute, observed: &Observed) -> Verdict {
             Strategy::Auto => Rung::Model,
             Strategy::Reactive => Rung::Reactive,
         },
+        hook: spec.warm_up.hook.clone(),
+        shadow: spec.shadow.as_ref().map(shadow),
     })
 }
 
@@ -198,6 +205,18 @@ pub fn policy(spec: &JournalRouteSpec) -> Policy {
             api::FailurePolicy::FailOpen => FailurePolicy::FailOpen,
             api::FailurePolicy::LeadOnly => FailurePolicy::LeadOnly,
         },
+    }
+}
+
+fn shadow(spec: &api::Shadow) -> Shadow {
+    Shadow {
+        every: spec.every.get(),
+        duration: spec.duration.get(),
+        percent: f64::from(spec.percent),
+        min_entries: u32::try_from(spec.min_entries).unwrap_or(1),
+        max_error_ratio: spec.max_error_ratio.get(),
+        max_latency_ratio: spec.max_latency_ratio.get(),
+        required: spec.required,
     }
 }
 

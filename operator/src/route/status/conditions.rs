@@ -1,10 +1,14 @@
 //! The conditions of a route, each with a sentence that says what is or what to do.
 
 use foreshift_api::{
-    JournalRoute,
+    JournalRouteSpec,
     journal_route::{Mode, condition},
 };
-use foreshift_engine::{forecast::Rung, resource::Freshness};
+use foreshift_engine::{
+    forecast::Rung,
+    resource::{Freshness, Readiness},
+    warm_up::Standing,
+};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
@@ -14,6 +18,7 @@ use super::Facts;
 use crate::route::{
     plan::Plan,
     validate::{Problem, ValidRoute},
+    verdicts::Verdicts,
 };
 
 /// What a condition says.
@@ -29,14 +34,17 @@ pub(super) fn all(facts: Facts<'_>, previous: &[Condition], now: Timestamp) -> V
     let outcome = facts.outcome;
     let planned = outcome.plan.as_ref().zip(outcome.in_force.as_ref());
     [
-        (condition::ACCEPTED, Some(accepted(facts.route, problems))),
+        (condition::ACCEPTED, Some(accepted(problems))),
         (condition::RESOLVED_REFS, Some(resolved(problems, planned))),
         (condition::PERSONAS_FRESH, planned.map(|(plan, _)| fresh(plan))),
         (condition::FORECAST_TRUSTED, planned.map(|(plan, valid)| trusted(plan, valid))),
+        (condition::SHADOW_READY, planned.and_then(|(plan, _)| Some(shadow_ready(plan.shadow.as_ref()?)))),
+        (condition::HOOK_ANSWERED, planned.and_then(|(plan, _)| Some(hook_answered(plan.hooks.as_ref()?)))),
         (condition::PROGRAMMED, Some(programmed(facts))),
         (condition::CONTESTED, Some(contested(facts))),
     ]
     .into_iter()
+    .filter(|&(type_, _)| applies(type_, &facts.route.spec))
     .filter_map(|(type_, said)| {
         let before = previous.iter().find(|condition| condition.type_ == type_);
         let Some(said) = said else { return before.cloned() };
@@ -53,12 +61,8 @@ pub(super) fn all(facts: Facts<'_>, previous: &[Condition], now: Timestamp) -> V
     .collect()
 }
 
-fn accepted(route: &JournalRoute, problems: &[Problem]) -> Said {
-    told(problems, condition::ACCEPTED).unwrap_or_else(|| {
-        let unused = route.spec.warm_up.hook.is_some();
-        let note = if unused { "; warmUp.hook is not called by this version" } else { "" };
-        yes("Accepted", format!("the route makes sense{note}"))
-    })
+fn accepted(problems: &[Problem]) -> Said {
+    told(problems, condition::ACCEPTED).unwrap_or_else(|| yes("Accepted", "the route makes sense".into()))
 }
 
 fn resolved(problems: &[Problem], planned: Option<(&Plan, &ValidRoute)>) -> Said {
@@ -116,6 +120,76 @@ fn trusted(plan: &Plan, valid: &ValidRoute) -> Said {
             let refused = plan.refused.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
             no("Fallback", format!("{} forecasts instead of the model: {why}{refused}", plan.model))
         }
+    }
+}
+
+/// Whether a condition has a place on a route.
+fn applies(type_: &str, spec: &JournalRouteSpec) -> bool {
+    match type_ {
+        condition::SHADOW_READY => spec.shadow.is_some(),
+        condition::HOOK_ANSWERED => spec.warm_up.hook.is_some() && spec.mode == Mode::Active,
+        _ => true,
+    }
+}
+
+fn shadow_ready(verdicts: &[Verdicts]) -> Said {
+    let of = |readiness| {
+        let names: Vec<String> = verdicts
+            .iter()
+            .filter(|v| v.readiness == readiness)
+            .map(|v| format!("`{}`{}", v.alternate, seen(v)))
+            .collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    if let Some(unfit) = of(Readiness::NotReady) {
+        return no("NotReady", format!("gets no entries: {unfit}"));
+    }
+    match of(Readiness::Inconclusive) {
+        Some(open) => Said {
+            status: "Unknown",
+            reason: "Inconclusive",
+            message: format!("not yet known: {open}; the entry router sends shadow entries in its windows"),
+        },
+        None => yes("Ready", "shadow entries show every alternate to be fit".into()),
+    }
+}
+
+fn seen(verdicts: &Verdicts) -> String {
+    let Some(by) = &verdicts.by else { return " (no shadow entries were seen)".into() };
+    let (latency, errors) = (by.latency_ratio, by.excess_errors);
+    let latency = if latency.high.is_finite() {
+        format!("latency {:.2} to {:.2} times the lead's", latency.low, latency.high)
+    } else {
+        "latency not known".into()
+    };
+    format!(
+        " ({} copies, {latency}, errors {:+.1} to {:+.1} % against the lead's)",
+        by.entries,
+        100.0 * errors.low,
+        100.0 * errors.high
+    )
+}
+
+fn hook_answered(standings: &[Standing]) -> Said {
+    let told = |count: fn(&Standing) -> u32| -> Option<String> {
+        let one = |standing: &Standing| {
+            let of = standing.answered + standing.pending + standing.failed;
+            let problem = standing.problem.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+            format!("{} of {of} endpoints of `{}`{problem}", count(standing), standing.alternate)
+        };
+        let all: Vec<String> = standings.iter().filter(|s| count(s) > 0).map(one).collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    };
+    if let Some(failed) = told(|standing| standing.failed) {
+        return no("GivenUp", format!("did not answer: {failed}; the ramp goes on without them"));
+    }
+    match told(|standing| standing.pending) {
+        Some(open) => Said {
+            status: "Unknown",
+            reason: "Calling",
+            message: format!("waiting for {open}; the first share comes when they answered"),
+        },
+        None => yes("Answered", "every endpoint that was called answered".into()),
     }
 }
 

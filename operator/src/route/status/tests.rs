@@ -1,17 +1,19 @@
 //! Tables for the status: what people see, and when it is worth telling.
 
-use foreshift_api::journal_route::condition;
+use foreshift_api::journal_route::{Hook, Shadow, condition};
 use foreshift_engine::{
     decision::{Decision, Share, Suppression, Trigger},
     forecast::{Quantiles, Rung},
     resource::{Freshness, Readiness, Scores},
+    shadow::{Interval, Verdict},
+    warm_up::Standing,
 };
 use foreshift_predictor::Trust;
 
 use super::*;
 use crate::{
     fixtures::{NOW, World, later, route},
-    route::{observe::observe, validate::validate},
+    route::{observe::observe, validate::validate, verdicts::Verdicts},
 };
 
 fn share(resource: &str, permille: u16) -> Share {
@@ -61,6 +63,8 @@ fn plan(decision: Decision) -> Plan {
         refused: None,
         p90_in_60s: 0.914,
         saturation_in: Some(Duration::from_secs(43)),
+        hooks: None,
+        shadow: None,
         served: Some(vec![900, 100]),
     }
 }
@@ -70,7 +74,8 @@ fn after(plan: Option<Plan>, previous: &JournalRouteStatus, now: Timestamp) -> J
     let world = World::with_route("journal").backend("a", "n1", 4).backend("b", "n2", 4);
     let route = world.route("journal");
     let verdict = validate(&route, &observe(&world.caches, &route, None, NOW));
-    let outcome = Outcome { in_force: verdict.clone().ok(), shares: Some(vec![800, 200]), plan };
+    let outcome =
+        Outcome { in_force: verdict.clone().ok(), shares: Some(vec![800, 200]), plan, ..Outcome::default() };
     let applied = Applied { programmed: Some(vec![800, 200]), complete: true, ..Applied::default() };
     let facts = Facts { route: &route, verdict: &verdict, outcome: &outcome, applied: &applied };
     next_status(facts, previous, now)
@@ -168,16 +173,81 @@ fn a_status_is_told_when_people_would_see_a_difference() {
     assert!(is_due(&base, &noise, None), "after a start the first difference is told");
 }
 
-#[test]
-fn a_hook_that_is_not_called_is_admitted() {
-    let mut route = route("journal");
-    route.spec.warm_up.hook =
-        Some(serde_json::from_value(serde_json::json!({"path": "/warm", "port": 80})).unwrap());
-    let verdict = Err(Vec::new());
-    let (outcome, applied) = (Outcome::default(), Applied::default());
+/// The status of a route with a hook and shadow entries, of which this is known.
+fn knowing(hooks: &[Standing], shadow: &[Verdicts]) -> JournalRouteStatus {
+    let mut spec = route("journal");
+    spec.spec.warm_up.hook = Some(Hook { path: "/warm".into(), port: 80, timeout: Span::from_secs(5) });
+    spec.spec.shadow = Some(Shadow::default());
+    let world = World::with_route("journal").backend("a", "n1", 4).backend("b", "n2", 4);
+    world.put_route(spec);
+    let route = world.route("journal");
+    let verdict = validate(&route, &observe(&world.caches, &route, None, NOW));
+    let plan = Plan { hooks: Some(hooks.to_vec()), shadow: Some(shadow.to_vec()), ..plan(decision(1000)) };
+    let outcome = Outcome { in_force: verdict.clone().ok(), plan: Some(plan), ..Outcome::default() };
+    let applied = Applied::default();
     let facts = Facts { route: &route, verdict: &verdict, outcome: &outcome, applied: &applied };
-    let status = next_status(facts, &JournalRouteStatus::default(), NOW);
-    assert!(find(&status, condition::ACCEPTED).message.contains("not called"));
+    next_status(facts, &JournalRouteStatus::default(), NOW)
+}
+
+#[test]
+fn how_the_hook_went_is_told_with_who_did_not_answer_and_what_follows() {
+    let standing = |answered, pending, failed, problem: Option<&str>| Standing {
+        alternate: "b".into(),
+        answered,
+        pending,
+        failed,
+        problem: problem.map(Into::into),
+    };
+    let cases = [
+        (vec![], "True/Answered", "every endpoint that was called answered"),
+        (vec![standing(4, 0, 0, None)], "True/Answered", "every endpoint that was called answered"),
+        (vec![standing(1, 3, 0, None)], "Unknown/Calling", "waiting for 3 of 4 endpoints of `b`"),
+        (
+            vec![standing(3, 0, 1, Some("10.0.0.7: answered 503 Service Unavailable"))],
+            "False/GivenUp",
+            "1 of 4 endpoints of `b` (10.0.0.7: answered 503 Service Unavailable); the ramp goes on",
+        ),
+    ];
+    for (standings, flag, message) in cases {
+        let status = knowing(&standings, &[]);
+        let said = find(&status, condition::HOOK_ANSWERED);
+        assert_eq!(format!("{}/{}", said.status, said.reason), flag);
+        assert!(said.message.contains(message), "{}", said.message);
+    }
+}
+
+#[test]
+fn what_shadow_entries_showed_is_told_with_its_intervals() {
+    let by = Verdict {
+        readiness: Readiness::NotReady,
+        at: Duration::ZERO,
+        entries: 240,
+        excess_errors: Interval { low: 0.02, high: 0.05 },
+        latency_ratio: Interval { low: 1.1, high: 1.25 },
+    };
+    let of = |readiness, by| [Verdicts { alternate: "b".into(), readiness, by }];
+    let cases = [
+        (of(Readiness::Ready, Some(by)), "True/Ready", "every alternate"),
+        (of(Readiness::Inconclusive, None), "Unknown/Inconclusive", "`b` (no shadow entries were seen)"),
+        (
+            of(Readiness::NotReady, Some(by)),
+            "False/NotReady",
+            "`b` (240 copies, latency 1.10 to 1.25 times the lead's, errors +2.0 to +5.0 % against the lead's)",
+        ),
+    ];
+    for (verdicts, flag, message) in cases {
+        let status = knowing(&[], &verdicts);
+        let said = find(&status, condition::SHADOW_READY);
+        assert_eq!(format!("{}/{}", said.status, said.reason), flag);
+        assert!(said.message.contains(message), "{}", said.message);
+    }
+}
+
+#[test]
+fn a_route_without_hook_and_shadow_has_no_conditions_on_them() {
+    let told = after(Some(plan(decision(800))), &knowing(&[], &[]), NOW);
+    let none = |type_| told.conditions.iter().all(|condition| condition.type_ != type_);
+    assert!(none(condition::HOOK_ANSWERED) && none(condition::SHADOW_READY));
 }
 
 #[test]
