@@ -14,10 +14,12 @@
 
 mod amounts;
 pub mod journal_route;
+pub mod load_model;
 pub mod resource_persona;
 
 pub use amounts::{Decimal, Percent, Span};
 pub use journal_route::{JournalRoute, JournalRouteSpec, JournalRouteStatus};
+pub use load_model::{LoadModel, LoadModelSpec, LoadModelStatus};
 pub use resource_persona::{ResourcePersona, ResourcePersonaSpec, ResourcePersonaStatus};
 
 /// API group of every custom resource here.
@@ -39,4 +41,6 @@ pub mod operator_field_manager {
     pub const WORKLOADS: &str = "foreshift-operator-workloads";
     /// `status.forecast` of ResourcePersonas.
     pub const FORECAST: &str = "foreshift-operator-forecast";
+    /// `status` of LoadModels.
+    pub const MODELS: &str = "foreshift-operator-models";
 }

@@ -1,11 +1,11 @@
 //! `crds/*.yaml` is what the types generate; `UPDATE=1 cargo test -p foreshift-api` rewrites it.
 
-use foreshift_api::{JournalRoute, ResourcePersona};
+use foreshift_api::{JournalRoute, LoadModel, ResourcePersona};
 use kube::CustomResourceExt;
 
 #[test]
 fn the_crds_in_the_repository_are_what_the_types_generate() {
-    for crd in [JournalRoute::crd(), ResourcePersona::crd()] {
+    for crd in [JournalRoute::crd(), LoadModel::crd(), ResourcePersona::crd()] {
         let plural = crd.spec.names.plural.clone();
         let path = format!("{}/../crds/{plural}.yaml", env!("CARGO_MANIFEST_DIR"));
         let generated = serde_yaml::to_string(&crd).unwrap();

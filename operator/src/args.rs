@@ -44,8 +44,9 @@ pub enum Command {
     /// Load the model in a folder and prove it against its golden vectors; the operator runs this before it
     /// trusts a file.
     CheckModel {
-        /// Folder with load.onnx and load.json.
-        dir: PathBuf,
+        /// Folder with load.onnx and load.json; without it both come from the standard input, as the operator sends
+        /// them.
+        dir: Option<PathBuf>,
     },
 }
 

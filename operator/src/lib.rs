@@ -8,6 +8,7 @@ pub mod admin;
 pub mod args;
 pub mod caches;
 pub mod controller;
+pub mod events;
 pub mod lease;
 pub mod metrics;
 pub mod models;

@@ -1,4 +1,4 @@
-//! The operator's program: `foreshift-operator` runs it, `foreshift-operator check-model DIR` proves a model.
+//! The operator's program: `foreshift-operator` runs it, `foreshift-operator check-model [DIR]` proves a model.
 
 use std::{io::Write, path::Path};
 
@@ -6,7 +6,8 @@ use anyhow::Context;
 use clap::Parser;
 use foreshift_operator::{
     args::{Args, Command, LogFormat},
-    models, process,
+    models::Files,
+    process,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -16,7 +17,7 @@ const QUIET: &str = "kube_client::client::builder=off";
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     match &args.command {
-        Some(Command::CheckModel { dir }) => check_model(dir),
+        Some(Command::CheckModel { dir }) => check_model(dir.as_deref()),
         None => run(&args),
     }
 }
@@ -38,7 +39,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Prints the digest of a sound model; what is wrong with an unsound one is the error.
-fn check_model(dir: &Path) -> anyhow::Result<()> {
-    let model = models::load(dir)?;
-    Ok(writeln!(std::io::stdout(), "{}", model.digest())?)
+fn check_model(dir: Option<&Path>) -> anyhow::Result<()> {
+    let files = match dir {
+        Some(dir) => Files::in_folder(dir)?,
+        None => Files::from_stream(std::io::stdin().lock())?,
+    };
+    Ok(writeln!(std::io::stdout(), "{}", files.load()?.digest())?)
 }

@@ -26,6 +26,8 @@ pub struct Metrics {
     hook_calls: Family<Outcome, Counter>,
     leading: Gauge,
     model: Family<ModelInfo, Gauge>,
+    model_skill: Family<OfModel, Ratio>,
+    model_events: Family<ModelEvent, Counter>,
     share_desired: Family<OfResource, Ratio>,
     share_programmed: Family<OfResource, Ratio>,
     load: Family<OfResource, Ratio>,
@@ -64,6 +66,16 @@ struct ModelInfo {
     digest: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfModel {
+    model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelEvent {
+    reason: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct OfRoute {
     namespace: String,
@@ -87,6 +99,8 @@ impl Metrics {
             hook_calls: Family::default(),
             leading: Gauge::default(),
             model: Family::default(),
+            model_skill: Family::default(),
+            model_events: Family::default(),
             share_desired: Family::default(),
             share_programmed: Family::default(),
             load: Family::default(),
@@ -102,6 +116,8 @@ impl Metrics {
         registry.register("hook_calls", "Calls of warm-up hooks by outcome", m.hook_calls.clone());
         registry.register("leading", "1 while this replica holds the lease", m.leading.clone());
         registry.register("model_info", "The model that forecasts", m.model.clone());
+        registry.register("model_skill", "Skill of every LoadModel; 0 is no better", m.model_skill.clone());
+        registry.register("model_events", "Promotions, rejections, refusals", m.model_events.clone());
         registry.register("share_desired", "Share that the plan wants", m.share_desired.clone());
         registry.register("share_programmed", "Share of the listed endpoints", m.share_programmed.clone());
         registry.register("resource_load", "Load of a resource, 1 is full", m.load.clone());
@@ -135,6 +151,19 @@ impl Metrics {
     pub fn model(&self, name: &str, digest: &str) {
         self.model.clear();
         self.model.get_or_create(&ModelInfo { name: name.into(), digest: digest.into() }).set(1);
+    }
+
+    /// The skill of every LoadModel by name; those that are no longer named go.
+    pub fn models<'a>(&self, skills: impl Iterator<Item = (&'a str, f64)>) {
+        self.model_skill.clear();
+        for (model, skill) in skills {
+            self.model_skill.get_or_create(&OfModel { model: model.into() }).set(skill);
+        }
+    }
+
+    /// A model was promoted, rejected or refused: the reason of the event.
+    pub fn model_event(&self, reason: &str) {
+        self.model_events.get_or_create(&ModelEvent { reason: reason.into() }).inc();
     }
 
     /// Shares and loads of a route's resources; those that are no longer named go.

@@ -18,7 +18,7 @@ use crate::{
     controller::Controller,
     lease::Candidate,
     metrics::Metrics,
-    models::Loader,
+    models::registry::{self, ModelRegistry},
     persona, route,
     shutdown::{self, Stop},
     write::Gate,
@@ -117,12 +117,21 @@ fn start(
     let claim = once_synced(caches.clone(), ground_stops, |stop| candidate.run(stop));
     tasks.ground.spawn(claim.map(|()| "the lease"));
 
-    let program = std::env::current_exe().map_err(Error::Program)?;
-    let (loader, models) = Loader::new(args.model_dir.clone(), program, metrics.clone());
-    tasks.work.spawn(loader.run(work_stops.clone()).map(|()| "the model loader"));
-
     let gate = Gate::new(leadership, metrics.clone());
     let reporter = Reporter { controller: "foreshift-operator".into(), instance: Some(args.identity()) };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let (models_registry, models) = ModelRegistry::new(registry::Context {
+        client: client.clone(),
+        namespace: args.pod_namespace.clone(),
+        dir: args.model_dir.clone(),
+        program: std::env::current_exe().map_err(Error::Program)?,
+        caches: caches.clone(),
+        gate: gate.clone(),
+        recorder: recorder.clone(),
+        metrics: metrics.clone(),
+    });
+    tasks.work.spawn(models_registry.run(work_stops.clone()).map(|()| "the model registry"));
+
     let personas = persona::Context {
         client: client.clone(),
         caches: caches.clone(),
@@ -130,7 +139,7 @@ fn start(
         models: models.clone(),
     };
     let routes = Arc::new(route::Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        recorder,
         client,
         caches: caches.clone(),
         gate,

@@ -8,7 +8,7 @@ use foreshift_engine::forecast::{Forecast, HORIZON_STEPS, Rung};
 
 use crate::{
     Baseline, Calibration, HEADS, Holt, LAST_HORIZON, LastValue, Losses, Model, Prediction, Skill, Smoothing,
-    WINDOW, admissible, outcome, pinball, push_bounded,
+    Totals, WINDOW, admissible, outcome, pinball, push_bounded,
 };
 
 /// Samples below which not even a trend can be told.
@@ -139,6 +139,12 @@ impl Forecaster {
         let trust =
             Trust { rung, reason, skill: self.skill.score(), coverage_p90: self.skill.coverage_p90() };
         (forecast, trust)
+    }
+
+    /// What the model's forecasts that have come due add up to, over the rolling window.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.skill.totals()
     }
 
     /// The answer of one rung, or why it may not give one.

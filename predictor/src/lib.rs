@@ -27,7 +27,7 @@ pub use inspect::{Summary, inspect};
 pub use last_value::LastValue;
 pub use manifest::{Golden, Manifest, Source};
 pub use model::{Model, ModelError};
-pub use skill::{JUDGED_AFTER, Losses, Skill};
+pub use skill::{JUDGED_AFTER, Losses, REMEMBERED, Skill, Totals};
 
 /// Samples a model looks back on; one step is the series' period.
 pub const WINDOW: usize = 32;

@@ -8,7 +8,7 @@ use crate::push_bounded;
 pub const JUDGED_AFTER: usize = 24;
 
 /// Forecasts that the judgement looks back on: some three minutes at a step of two seconds.
-const REMEMBERED: usize = 96;
+pub const REMEMBERED: usize = 96;
 
 /// A model that lost its trust must do this much better than the baselines to get it back, so that it does not
 /// come and go with the noise.
@@ -26,6 +26,21 @@ pub struct Losses {
     pub holt: f64,
     /// The last value's.
     pub last_value: f64,
+}
+
+/// Sums over the forecasts of the model in the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// How many there were.
+    pub forecasts: usize,
+    /// Losses of the model, in units of load.
+    pub model: f64,
+    /// Losses of damped Holt at the same instants.
+    pub holt: f64,
+    /// Losses of the last value at the same instants.
+    pub last_value: f64,
+    /// For each forecast the part of the heads at or below p90.
+    pub covered: f64,
 }
 
 /// Rolling comparison of one series' forecasters.
@@ -53,28 +68,36 @@ impl Skill {
         self.losses.iter().filter(|losses| losses.model.is_some()).count()
     }
 
+    /// What the forecasts of the model within the window come to.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for losses in &self.losses {
+            let Some((model, covered)) = losses.model else { continue };
+            totals.forecasts += 1;
+            totals.model += model;
+            totals.holt += losses.holt;
+            totals.last_value += losses.last_value;
+            totals.covered += covered;
+        }
+        totals
+    }
+
     /// One minus the model's loss over that of the better baseline: 1 is perfect, 0 no better, below 0 worse.
     ///
     /// `None` before the first forecast of the model has come due. Two perfect forecasters are equal: 0.
     #[must_use]
     pub fn score(&self) -> Option<f64> {
-        let mut sums = (0.0, 0.0, 0.0);
-        let mut scored = 0_usize;
-        for losses in &self.losses {
-            let Some((model, _)) = losses.model else { continue };
-            sums = (sums.0 + model, sums.1 + losses.holt, sums.2 + losses.last_value);
-            scored += 1;
-        }
-        let negligible = NEGLIGIBLE * scored as f64;
-        (scored > 0).then(|| 1.0 - sums.0.max(negligible) / sums.1.min(sums.2).max(negligible))
+        let Totals { forecasts, model, holt, last_value, .. } = self.totals();
+        let negligible = NEGLIGIBLE * forecasts as f64;
+        (forecasts > 0).then(|| 1.0 - model.max(negligible) / holt.min(last_value).max(negligible))
     }
 
     /// Share of loads that stayed at or below the model's p90; 0.9 is what it promises.
     #[must_use]
     pub fn coverage_p90(&self) -> Option<f64> {
-        let covered: Vec<f64> =
-            self.losses.iter().filter_map(|losses| losses.model).map(|(_, covered)| covered).collect();
-        (!covered.is_empty()).then(|| covered.iter().sum::<f64>() / covered.len() as f64)
+        let Totals { forecasts, covered, .. } = self.totals();
+        (forecasts > 0).then(|| covered / forecasts as f64)
     }
 
     /// Whether the model has lost its right to act.

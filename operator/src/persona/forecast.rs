@@ -108,15 +108,24 @@ impl Node {
 
 /// Feeds what is new of a window; a window out of reach of what is known replaces it whole.
 pub fn feed(forecaster: &mut Forecaster, series: &Series) {
+    feed_each(forecaster, series, |_| ());
+}
+
+/// Feeds what is new of a window and calls `fed` after each step; a window that replaces what is known is one step.
+pub fn feed_each(forecaster: &mut Forecaster, series: &Series, mut fed: impl FnMut(&mut Forecaster)) {
     let Ok(newest) = u64::try_from(series.step) else { return };
     let first = newest.saturating_sub(series.values.len().saturating_sub(1) as u64);
     match forecaster.last_step() {
         Some(last) if last + 1 >= first && last <= newest + WINDOW as u64 => {
             for (step, &load) in (first..=newest).zip(&series.values).filter(|&(step, _)| step > last) {
                 forecaster.observe(step, load);
+                fed(forecaster);
             }
         }
-        _ => forecaster.seed(newest, &series.values),
+        _ => {
+            forecaster.seed(newest, &series.values);
+            fed(forecaster);
+        }
     }
 }
 

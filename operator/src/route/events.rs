@@ -1,26 +1,14 @@
-//! Events for people: one a transition, made from the two statuses on its sides.
-
-use std::time::Duration;
+//! Which events a route's transition is, from the two statuses on its sides.
 
 use foreshift_api::{
-    JournalRoute, JournalRouteStatus,
+    JournalRouteStatus,
     journal_route::{Phase, condition},
 };
 use foreshift_engine::decision::Decision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{
-    Resource,
-    runtime::events::{Event, EventType},
-};
-use tracing::warn;
+use kube::runtime::events::{Event, EventType};
 
-use super::Context;
-
-/// The API refuses longer notes.
-const LONGEST_NOTE: usize = 1000;
-
-/// An event is not worth waiting for.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use crate::events::event;
 
 /// The events of a transition.
 #[must_use]
@@ -53,18 +41,6 @@ pub fn insufficient(decision: &Decision) -> Event {
     event(EventType::Warning, "InsufficientCapacity", "Plan", &decision.why())
 }
 
-/// Publishes; what fails is logged and forgotten.
-pub async fn publish(ctx: &Context, route: &JournalRoute, events: &[Event]) {
-    for event in events {
-        let reference = route.object_ref(&());
-        match tokio::time::timeout(TIMEOUT, ctx.recorder.publish(event, &reference)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, reason = event.reason, "an event was not published"),
-            Err(_) => warn!(reason = event.reason, "an event was not published in time"),
-        }
-    }
-}
-
 fn phase(before: Phase, after: &JournalRouteStatus) -> Option<Event> {
     let why = after.last_decision.as_ref().map_or("", |decision| decision.why.as_str());
     let share = after.lead_share.map_or_else(|| "unknown".into(), |share| share.to_string());
@@ -92,9 +68,4 @@ fn phase(before: Phase, after: &JournalRouteStatus) -> Option<Event> {
 
 fn find<'a>(status: &'a JournalRouteStatus, type_: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == type_)
-}
-
-fn event(type_: EventType, reason: &str, action: &str, note: &str) -> Event {
-    let note: String = note.chars().take(LONGEST_NOTE).collect();
-    Event { type_, reason: reason.into(), note: Some(note), action: action.into(), secondary: None }
 }

@@ -174,7 +174,7 @@ impl Simulation {
     /// With the model that ships.
     fn with_model() -> Self {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
-        let model = crate::models::load(folder.as_ref()).unwrap();
+        let model = crate::models::Files::in_folder(folder.as_ref()).unwrap().load().unwrap();
         Self { models: Models { model: Some(model.into()), refused: None }, ..Self::new() }
     }
 

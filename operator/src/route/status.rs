@@ -12,7 +12,7 @@ use foreshift_api::{
 use foreshift_engine::decision;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
-    Api,
+    Api, Resource,
     api::{Patch, PatchParams},
 };
 use serde_json::json;
@@ -99,7 +99,7 @@ pub async fn tell(
         told.insufficient = plan.decision.insufficient;
     }
     told.last = Some((next, now));
-    events::publish(ctx, route, &events).await;
+    crate::events::publish(&ctx.recorder, &route.object_ref(&()), &events).await;
     Ok(())
 }
 

@@ -30,6 +30,9 @@ pub(crate) struct Cluster {
     _programs: [Child; 2],
 }
 
+/// The plural names of our custom resources.
+const CRDS: [&str; 3] = ["journalroutes", "loadmodels", "resourcepersonas"];
+
 impl Cluster {
     /// The one cluster, with the custom resources and the operator's rights in it and an operator that leads.
     pub(crate) fn shared() -> &'static Self {
@@ -145,12 +148,12 @@ impl Cluster {
             admin.request_text(request).await.is_ok()
         })
         .await;
-        for name in ["journalroutes", "resourcepersonas"] {
+        for name in CRDS {
             let text = fs::read_to_string(format!("{REPOSITORY}/crds/{name}.yaml")).unwrap();
             apply(&admin, None, &serde_yaml::from_str(&text).unwrap()).await;
         }
         let crds: Api<CustomResourceDefinition> = Api::all(admin.clone());
-        for name in ["journalroutes", "resourcepersonas"] {
+        for name in CRDS {
             eventually(Duration::from_secs(20), "the custom resources are served", async || {
                 let crd = crds.get(&format!("{name}.foreshift.dev")).await.unwrap();
                 let conditions = crd.status.and_then(|status| status.conditions).unwrap_or_default();

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it wanted")]
 
 mod cluster;
+mod models;
 mod objects;
 mod program;
 
