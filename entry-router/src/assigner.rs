@@ -15,9 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use foreshift_api::journal_route::Classify;
 use foreshift_engine::assign::{self, Ticket};
 
-pub use decisions::{Reason, Recent, Tally};
+pub use decisions::{Counts, Reason, Recent, Tally, Times};
 use heart::{Chosen, Heart};
 
 use crate::standing::Standing;
@@ -92,6 +93,8 @@ struct Shared {
     began: Instant,
     settings: Settings,
     heart: Mutex<Heart>,
+    /// Read for every entry, and apart from the heart so that reading it waits for nobody.
+    classify: Mutex<Arc<Classify>>,
 }
 
 /// An entry under way. Dropped, it counts as cancelled: whatever ends a task also ends its claim on a resource.
@@ -114,13 +117,26 @@ impl Assigner {
     /// Knows no resource yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self(Arc::new(Shared { began: Instant::now(), settings, heart: Mutex::default() }))
+        Self(Arc::new(Shared {
+            began: Instant::now(),
+            settings,
+            heart: Mutex::default(),
+            classify: Mutex::default(),
+        }))
     }
 
     /// Takes over what a tick brought.
     pub fn prepare(&self, standing: Standing) {
+        let classify = standing.spec.classify.clone().unwrap_or_default();
+        *self.0.classify.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(classify);
         let now = self.0.now();
         self.0.heart().prepare(standing, now);
+    }
+
+    /// Where the route's classes are read from.
+    #[must_use]
+    pub fn classify(&self) -> Arc<Classify> {
+        Arc::clone(&self.0.classify.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Where an entry would go now. `tried` are places that failed it already, and get it again only if there are no
@@ -237,4 +253,4 @@ impl From<Outcome> for assign::Outcome {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -52,6 +52,22 @@ impl Routes {
         all.next().filter(|_| all.next().is_none()).cloned()
     }
 
+    /// The assigner of the route whose target has this host name: the Service's, alone or followed by its namespace.
+    #[must_use]
+    pub fn at_host(&self, host: &str) -> Option<Assigner> {
+        let mut labels = host.split('.');
+        let (service, namespace) = (labels.next()?, labels.next());
+        let routes = self.read();
+        let named = |key: &Key| namespace.is_none_or(|namespace| key.namespace == namespace);
+        let targets = |assigner: &Assigner| {
+            assigner.with_standing(|standing| standing.spec.target.service.as_deref() == Some(service))
+        };
+        let mut found = routes.iter().filter(|(key, assigner)| named(key) && targets(assigner) == Some(true));
+        let first = found.next()?;
+        // A name that two namespaces have says nothing.
+        found.next().is_none().then(|| first.1.clone())
+    }
+
     /// All routes.
     #[must_use]
     pub fn all(&self) -> Vec<(Key, Assigner)> {

@@ -1,5 +1,6 @@
 //! What a route's resources are now: read once a tick, from a file or from a cluster.
 
+pub mod cluster;
 pub mod file;
 
 use std::net::SocketAddr;

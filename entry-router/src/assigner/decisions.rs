@@ -125,6 +125,18 @@ impl Outcome {
     /// All of them.
     pub const ALL: [Self; 5] =
         [Self::Acknowledged, Self::Refused, Self::Failed, Self::Unreachable, Self::Cancelled];
+
+    /// For labels.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Unreachable => "unreachable",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// The last decisions, without allocation where they are made.

@@ -49,6 +49,11 @@ fn standing(members: Vec<Member>) -> Standing {
     Standing { route, policy, spec, phase: Phase::Steady, members, part: 1.0 }
 }
 
+/// A route with these resources, each with plenty of room and one endpoint.
+pub(crate) fn standing_of(names: &[&str]) -> Standing {
+    standing(names.iter().zip(1..).map(|(name, port)| member(name, 1e6, &[port])).collect())
+}
+
 fn assigner(explore: f64, members: Vec<Member>) -> Assigner {
     let assigner = Assigner::new(Settings { explore, most_in_flight: 50 });
     assigner.prepare(standing(members));

@@ -1,0 +1,188 @@
+//! Starts every task and thread and joins them all.
+//!
+//! One control thread ticks: it reads the standing of all routes and answers on the admin port. The proxy's threads
+//! serve, and go on with what they know when nothing new comes.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use foreshift_operator::{
+    args::LogFormat,
+    caches::{self, Caches},
+    shutdown::{self, Stop, Stopper},
+};
+use futures::FutureExt;
+use k8s_openapi::jiff::Timestamp;
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    admin::{self, Ready},
+    args::Args,
+    metrics,
+    proxy::Proxy,
+    routes::Routes,
+    standing::{Standing, cluster, file},
+};
+
+/// How often the standing is read.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The client logs every failed call as an error; whoever called says what fails and what becomes of it.
+const QUIET: &str = "kube_client::client::builder=off";
+
+/// Where standings come from.
+enum Source {
+    /// Its routes as they were read last.
+    File(PathBuf, Vec<Standing>),
+    /// A cluster, with what follows it.
+    Cluster(Caches),
+}
+
+/// Runs the router until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Where it cannot listen, or there is neither a file nor a cluster.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    start_log(args)?;
+    let routes = Routes::new(args.settings());
+    let (stopper, stop) = shutdown::channel();
+    let threads =
+        args.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+    let proxy = Proxy::start(args.listen, threads, &routes, args.route.as_ref(), args.limits(), &stop)
+        .with_context(|| format!("cannot listen on {}; give --listen another address", args.listen))?;
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = control.block_on(control_until_stopped(args, &routes, &proxy, &stopper, stop));
+    // However it ended, what is under way ends first.
+    stopper.stop();
+    proxy.join();
+    ended
+}
+
+async fn control_until_stopped(
+    args: &Args,
+    routes: &Routes,
+    proxy: &Proxy,
+    stopper: &Stopper,
+    stop: Stop,
+) -> anyhow::Result<()> {
+    let ready = Ready::default();
+    let (stop_ground, ground) = shutdown::channel();
+    let mut tasks = JoinSet::new();
+    let source = source(args, &ground, &mut tasks).await?;
+    let address = serve_admin(args.admin, &ready, routes, proxy, &ground, &mut tasks).await?;
+    info!(listen = %proxy.address(), admin = %address, version = env!("CARGO_PKG_VERSION"), "started");
+    let service = args.service.clone();
+    let (ticking, told) = (routes.clone(), ready.clone());
+    tasks.spawn(tick(source, service, ticking, told, stop).map(|()| "the tick"));
+    let result = tokio::select! {
+        asked = shutdown::signal() => asked.context("signals cannot be received"),
+        ended = tasks.join_next() => Err(anyhow::anyhow!("{} ended unasked", name_of(ended))),
+    };
+    ready.set(false);
+    // New connections come until everybody has heard of it.
+    if result.is_ok() {
+        tokio::time::sleep(args.leave_after).await;
+    }
+    stopper.stop();
+    stop_ground.stop();
+    while tasks.join_next().await.is_some() {}
+    info!("stopped");
+    result
+}
+
+fn name_of(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> &'static str {
+    ended.and_then(Result::ok).unwrap_or("a task that panicked")
+}
+
+async fn source(args: &Args, ground: &Stop, tasks: &mut JoinSet<&'static str>) -> anyhow::Result<Source> {
+    if let Some(path) = &args.standing {
+        return Ok(Source::File(path.clone(), file::read(path)?));
+    }
+    let client = kube::Client::try_default()
+        .await
+        .context("no cluster: set KUBECONFIG, run in a pod, or give --standing a file")?;
+    let (caches, writers) = caches::new();
+    // Every tick looks at everything, so nobody needs to be told of changes.
+    let (changed, _) = mpsc::channel(1);
+    writers.watch(&client, &caches, changed, ground, tasks);
+    Ok(Source::Cluster(caches))
+}
+
+async fn serve_admin(
+    address: SocketAddr,
+    ready: &Ready,
+    routes: &Routes,
+    proxy: &Proxy,
+    ground: &Stop,
+    tasks: &mut JoinSet<&'static str>,
+) -> anyhow::Result<SocketAddr> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; give --admin another address"))?;
+    let address = listener.local_addr()?;
+    let registry = metrics::registry(routes, &proxy.figures());
+    let service = admin::router(ready.clone(), routes.clone(), registry);
+    let mut ground = ground.clone();
+    let serving =
+        axum::serve(listener, service).with_graceful_shutdown(async move { ground.requested().await });
+    tasks.spawn(async move {
+        if let Err(error) = serving.await {
+            warn!(%error, "the admin server failed");
+        }
+        "the admin server"
+    });
+    Ok(address)
+}
+
+async fn tick(
+    mut source: Source,
+    service: Option<crate::standing::Key>,
+    routes: Routes,
+    ready: Ready,
+    mut stop: Stop,
+) {
+    if let Source::Cluster(caches) = &source {
+        tokio::select! {
+            () = stop.requested() => return,
+            synced = caches.synced() => if !synced { return },
+        }
+    }
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        tokio::select! {
+            () = stop.requested() => return,
+            _ = ticks.tick() => {}
+        }
+        routes.update(source.standings(service.as_ref()));
+        ready.set(true);
+    }
+}
+
+impl Source {
+    fn standings(&mut self, service: Option<&crate::standing::Key>) -> Vec<Standing> {
+        match self {
+            Self::Cluster(caches) => cluster::standings(caches, service, Timestamp::now()),
+            Self::File(path, known) => {
+                match file::read(path) {
+                    Ok(standings) => *known = standings,
+                    Err(error) => warn!(%error, "the routes stay as they were"),
+                }
+                known.clone()
+            }
+        }
+    }
+}
+
+fn start_log(args: &Args) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", args.log))
+        .context("--log is no filter; give for example `info`")?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    match args.log_format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Plain => log.init(),
+    }
+    Ok(())
+}

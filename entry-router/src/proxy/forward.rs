@@ -1,0 +1,268 @@
+//! One entry: assigned, sent, tried elsewhere where that loses and doubles nothing, and answered.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request};
+use hyper::body::{Body, Incoming};
+use tracing::debug;
+
+use super::{
+    Worker,
+    answer::{self, Answer, Rest, deadline},
+    headers::{self, ENTRY_ID},
+    pool::Connection,
+    source::{Source, Waiting},
+};
+use crate::{
+    assigner::{Assigner, Choice, Entry, Held, Outcome, Refusal},
+    entry::class,
+};
+
+/// Resources that one entry is sent to at most.
+const MOST_ATTEMPTS: usize = 3;
+
+/// How a client is asked to wait when nobody can take its entry.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What became of an attempt.
+enum Attempt {
+    /// The resource answered.
+    Answered(Response<Incoming>, Connection),
+    /// Nothing was sent; the head is still here.
+    Unsent(request::Parts, String),
+    /// It may have been sent.
+    Broken(String),
+    /// The resource took too long.
+    Late,
+    /// The client took too long.
+    ClientLate,
+}
+
+/// Answers a request.
+pub(super) async fn forward(worker: &Arc<Worker>, request: Request<Incoming>) -> Response<Answer> {
+    let Some(assigner) = worker.route_of(&request) else {
+        return answer::own(StatusCode::NOT_FOUND, "no route of this router has this host\n".into(), None);
+    };
+    worker.budget().entry();
+    let (mut head, body) = request.into_parts();
+    let class = class::of(&head, &assigner.classify()).into_owned();
+    let bytes = length(&head.headers, &body);
+    headers::to_resource(&mut head);
+    let safe = is_safe_to_repeat(&head);
+    let id = entry_id(&mut head.headers, worker);
+    let again = safe.then(|| head.clone());
+    let entry = Entry { id: id.to_str().unwrap_or_default(), class: &class, bytes };
+    let exchange =
+        Exchange { worker, assigner: &assigner, entry, source: Source::new(body, safe, &worker.keeping) };
+    exchange.run(head, again).await
+}
+
+struct Exchange<'a> {
+    worker: &'a Arc<Worker>,
+    assigner: &'a Assigner,
+    entry: Entry<'a>,
+    source: Source,
+}
+
+impl Exchange<'_> {
+    async fn run(&self, head: request::Parts, again: Option<request::Parts>) -> Response<Answer> {
+        let mut tried = Vec::new();
+        let mut next = Some(head);
+        let mut attempts = 0;
+        let mut why = String::new();
+        while let Some(head) = next.take() {
+            let (choice, held) = match self.assigner.assign(&self.entry, &tried, None) {
+                Ok(assigned) => assigned,
+                Err(refusal) => return refused(refusal),
+            };
+            attempts += 1;
+            let more = attempts < MOST_ATTEMPTS;
+            let resource = &choice.resource;
+            match self.attempt(&choice, head).await {
+                Attempt::Answered(answered, connection) => {
+                    let status = answered.status();
+                    if turned_away(status) && more && self.may_repeat(again.as_ref()) {
+                        held.finish(Outcome::Failed);
+                        why = format!("resource {resource} answered {status}");
+                        next.clone_from(&again);
+                    } else {
+                        return self.relay(answered, connection, held);
+                    }
+                }
+                Attempt::Unsent(head, error) => {
+                    held.finish(Outcome::Unreachable);
+                    why = format!("resource {resource}: {error}");
+                    next = (more && self.worker.budget().retry()).then_some(head);
+                }
+                Attempt::Broken(error) => {
+                    held.finish(Outcome::Failed);
+                    why = format!("resource {resource}: {error}");
+                    next = again.clone().filter(|_| more && self.may_repeat(again.as_ref()));
+                }
+                Attempt::Late => {
+                    held.finish(Outcome::Failed);
+                    debug!(id = self.entry.id, %resource, "no answer in time");
+                    return answer::own(
+                        StatusCode::GATEWAY_TIMEOUT,
+                        format!("resource {resource} did not answer in time\n"),
+                        None,
+                    );
+                }
+                Attempt::ClientLate => {
+                    drop(held);
+                    return answer::own(
+                        StatusCode::REQUEST_TIMEOUT,
+                        "the body did not come in time\n".into(),
+                        None,
+                    );
+                }
+            }
+            if next.is_some() {
+                self.worker.figures.retries.fetch_add(1, Ordering::Relaxed);
+            }
+            debug!(id = self.entry.id, why, again = next.is_some(), "an attempt failed");
+            tried.push(choice.place);
+        }
+        // Not acknowledged, so whoever sent it still has it.
+        answer::own(
+            StatusCode::BAD_GATEWAY,
+            format!("the entry was not acknowledged: {why}\n"),
+            Some(RETRY_AFTER),
+        )
+    }
+
+    async fn attempt(&self, choice: &Choice, mut head: request::Parts) -> Attempt {
+        let worker = self.worker;
+        loop {
+            let mut connection = match worker.pool.waiting(choice.endpoint) {
+                Some(connection) => connection,
+                None => match worker.pool.connect(choice.endpoint, worker.limits.connect).await {
+                    Ok(connection) => connection,
+                    Err(error) => return Attempt::Unsent(head, error.to_string()),
+                },
+            };
+            let request = Request::from_parts(head, self.source.attempt());
+            let sent = connection.sender.try_send_request(request);
+            match self.in_time(sent).await {
+                Ok(Ok(answered)) => return Attempt::Answered(answered, connection),
+                Ok(Err(mut error)) => match error.take_message() {
+                    // A connection that waited was closed from the other end meanwhile: there are others.
+                    Some(unsent) if connection.reused => head = unsent.into_parts().0,
+                    Some(unsent) => return Attempt::Unsent(unsent.into_parts().0, error.error().to_string()),
+                    None => return Attempt::Broken(error.error().to_string()),
+                },
+                Err(Waiting::Resource) => return Attempt::Late,
+                Err(Waiting::Client) => return Attempt::ClientLate,
+            }
+        }
+    }
+
+    /// Waits as long as the body moves, then as long as an answer may take.
+    async fn in_time<T>(&self, answered: impl Future<Output = T>) -> Result<T, Waiting> {
+        let mut answered = std::pin::pin!(answered);
+        let longest = self.worker.limits.answer;
+        let began = std::time::Instant::now();
+        let mut until = deadline(began, longest);
+        loop {
+            if let Ok(answered) = tokio::time::timeout_at(until, answered.as_mut()).await {
+                return Ok(answered);
+            }
+            let (progress, waiting) = self.source.progress();
+            let later = deadline(progress.max(began), longest);
+            if later <= until {
+                return Err(waiting);
+            }
+            until = later;
+        }
+    }
+
+    fn may_repeat(&self, again: Option<&request::Parts>) -> bool {
+        again.is_some() && self.source.is_whole() && self.worker.budget().retry()
+    }
+
+    fn relay(&self, answered: Response<Incoming>, connection: Connection, held: Held) -> Response<Answer> {
+        let (mut head, body) = answered.into_parts();
+        headers::strip(&mut head.headers);
+        head.version = http::Version::HTTP_11;
+        let outcome = outcome(head.status);
+        let rest = Rest { connection, pool: self.worker.pool.clone(), held, outcome };
+        Response::from_parts(head, Answer::relayed(body, rest, self.worker.limits.answer))
+    }
+}
+
+/// What a status tells of the resource.
+fn outcome(status: StatusCode) -> Outcome {
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        Outcome::Failed
+    } else if status.is_client_error() {
+        Outcome::Refused
+    } else {
+        Outcome::Acknowledged
+    }
+}
+
+/// The resource did not take the entry and says so.
+fn turned_away(status: StatusCode) -> bool {
+    status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// Whether sending it twice does no more than sending it once: by its method, or since a resource can tell by the
+/// client's own id that it is the same entry.
+fn is_safe_to_repeat(head: &request::Parts) -> bool {
+    head.headers.contains_key(ENTRY_ID)
+        || matches!(head.method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS)
+}
+
+fn entry_id(headers: &mut HeaderMap, worker: &Worker) -> HeaderValue {
+    if let Some(id) = headers.get(ENTRY_ID) {
+        return id.clone();
+    }
+    let id = worker.next_id();
+    headers.insert(ENTRY_ID, id.clone());
+    id
+}
+
+fn length(headers: &HeaderMap, body: &Incoming) -> Option<u64> {
+    let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    told.or_else(|| body.size_hint().exact())
+}
+
+fn refused(refusal: Refusal) -> Response<Answer> {
+    let status = match refusal {
+        Refusal::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::TooMany => StatusCode::TOO_MANY_REQUESTS,
+    };
+    answer::own(status, format!("{refusal}\n"), Some(RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_entry_say_nothing_of_the_resource() {
+        for (status, expected) in [
+            (200, Outcome::Acknowledged),
+            (204, Outcome::Acknowledged),
+            (304, Outcome::Acknowledged),
+            (400, Outcome::Refused),
+            (413, Outcome::Refused),
+            (429, Outcome::Failed),
+            (500, Outcome::Failed),
+            (503, Outcome::Failed),
+        ] {
+            assert_eq!(outcome(StatusCode::from_u16(status).unwrap()), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_post_is_repeated_only_under_an_id_that_the_client_gave() {
+        let head = |request: http::request::Builder| request.body(()).unwrap().into_parts().0;
+        assert!(!is_safe_to_repeat(&head(Request::post("/"))));
+        assert!(is_safe_to_repeat(&head(Request::post("/").header("X-Entry-Id", "1"))));
+        assert!(is_safe_to_repeat(&head(Request::get("/"))));
+    }
+}

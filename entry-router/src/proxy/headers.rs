@@ -1,0 +1,96 @@
+//! Heads of requests and answers between two connections: what passes, what stays behind, what is added.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri, Version,
+    header::{
+        CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+        UPGRADE,
+    },
+    request,
+};
+
+/// The same at every retry: clients give it, else the router does.
+pub(super) const ENTRY_ID: HeaderName = HeaderName::from_static("x-entry-id");
+
+/// Belong to one connection (RFC 9110, section 7.6.1).
+static HOP_BY_HOP: [HeaderName; 9] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    CONNECTION,
+];
+
+/// Makes the head of a client's request one for a resource.
+pub(super) fn to_resource(head: &mut request::Parts) {
+    strip(&mut head.headers);
+    // Whoever reads the body answers it, and that is the router.
+    head.headers.remove(EXPECT);
+    if !head.headers.contains_key(HOST)
+        && let Some(host) = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
+    {
+        head.headers.insert(HOST, host);
+    }
+    if head.uri.authority().is_some() {
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        head.uri = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
+    }
+    head.version = Version::HTTP_11;
+}
+
+/// Removes what belongs to one connection, and what `Connection` names.
+pub(super) fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_one_connection_stays_there() {
+        let (mut head, ()) = Request::post("http://journal.shop/insert?x=1")
+            .version(Version::HTTP_2)
+            .header("connection", "close, X-Mine")
+            .header("x-mine", "1")
+            .header("te", "trailers")
+            .header("transfer-encoding", "chunked")
+            .header("expect", "100-continue")
+            .header("x-entry-id", "7")
+            .body(())
+            .unwrap()
+            .into_parts();
+        to_resource(&mut head);
+        let names: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-entry-id", "host"]);
+        assert_eq!((head.uri.to_string().as_str(), head.version), ("/insert?x=1", Version::HTTP_11));
+        assert_eq!(head.headers[HOST], "journal.shop");
+    }
+
+    #[test]
+    fn a_host_that_the_client_names_stays() {
+        let (mut head, ()) = Request::get("/").header(HOST, "one").body(()).unwrap().into_parts();
+        to_resource(&mut head);
+        assert_eq!(head.headers[HOST], "one");
+    }
+}

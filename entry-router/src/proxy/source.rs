@@ -1,0 +1,216 @@
+//! The body of a request on its way from the client to a resource: streamed, and kept while it is small so that it can
+//! be sent once more.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+/// Bytes that all requests of a process keep together, and the most of it.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    used: AtomicUsize,
+    most: usize,
+    /// Of one request.
+    most_each: usize,
+}
+
+/// A request's body, read by one attempt at a time.
+#[derive(Clone, Debug)]
+pub(super) struct Source(Arc<Mutex<State>>);
+
+/// What one attempt sends: what was kept, then what still comes.
+#[derive(Debug)]
+pub(super) struct Sending {
+    source: Source,
+    attempt: u32,
+    position: usize,
+}
+
+/// Who is waited for while a body is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The client, to send more.
+    Client,
+    /// The resource, to take what there is or to answer.
+    Resource,
+}
+
+#[derive(Debug)]
+struct State {
+    incoming: Incoming,
+    keeping: Arc<Keeping>,
+    kept: Vec<Bytes>,
+    kept_bytes: usize,
+    /// Not all of it is kept.
+    lost: bool,
+    ended: bool,
+    starved: bool,
+    attempt: u32,
+    progress: Instant,
+}
+
+/// Why a body ends early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("the client did not send its whole body: {0}")]
+    Client(#[from] hyper::Error),
+    #[error("a newer attempt sends this body")]
+    Superseded,
+}
+
+impl Keeping {
+    pub(super) fn new(most: usize, most_each: usize) -> Self {
+        Self { used: AtomicUsize::new(0), most, most_each }
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= self.most;
+        if !fits {
+            self.give_back(bytes);
+        }
+        fits
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Source {
+    /// A body; it is kept only if it is `wanted`.
+    pub(super) fn new(incoming: Incoming, wanted: bool, keeping: &Arc<Keeping>) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            incoming,
+            keeping: Arc::clone(keeping),
+            kept: Vec::new(),
+            kept_bytes: 0,
+            lost: !wanted,
+            ended: false,
+            starved: false,
+            attempt: 0,
+            progress: Instant::now(),
+        })))
+    }
+
+    /// The body for another attempt; earlier ones get no more of it.
+    pub(super) fn attempt(&self) -> Sending {
+        let mut state = self.state();
+        state.attempt += 1;
+        Sending { source: self.clone(), attempt: state.attempt, position: 0 }
+    }
+
+    /// Whether another attempt would send all of it.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.state().lost
+    }
+
+    /// When a byte went from the client to the resource last, and who is waited for now.
+    pub(super) fn progress(&self) -> (Instant, Waiting) {
+        let state = self.state();
+        let client = state.starved && !state.ended;
+        (state.progress, if client { Waiting::Client } else { Waiting::Resource })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn keep(&mut self, data: &Bytes) {
+        if self.lost {
+            return;
+        }
+        let fits = self.kept_bytes + data.len() <= self.keeping.most_each;
+        if fits && self.keeping.take(data.len()) {
+            self.kept_bytes += data.len();
+            self.kept.push(data.clone());
+        } else {
+            self.lose();
+        }
+    }
+
+    fn lose(&mut self) {
+        self.lost = true;
+        self.kept = Vec::new();
+        self.keeping.give_back(std::mem::take(&mut self.kept_bytes));
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.lose();
+    }
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let source = self.source.clone();
+        let state = &mut *source.state();
+        if state.attempt != self.attempt {
+            return Poll::Ready(Some(Err(Error::Superseded)));
+        }
+        if let Some(kept) = state.kept.get(self.position) {
+            self.position += 1;
+            return Poll::Ready(Some(Ok(Frame::data(kept.clone()))));
+        }
+        if state.ended {
+            return Poll::Ready(None);
+        }
+        let polled = Pin::new(&mut state.incoming).poll_frame(cx);
+        state.starved = polled.is_pending();
+        match std::task::ready!(polled) {
+            Some(Ok(frame)) => {
+                state.progress = Instant::now();
+                match frame.data_ref() {
+                    Some(data) => {
+                        state.keep(data);
+                        self.position += 1;
+                    }
+                    // Trailers pass, and are not sent twice.
+                    None => state.lose(),
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                state.lose();
+                Poll::Ready(Some(Err(error.into())))
+            }
+            None => {
+                state.ended = true;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.source.state();
+        state.kept.len() <= self.position && (state.ended || state.incoming.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // The length that the client told is in the head; without one the body goes in chunks.
+        let state = self.source.state();
+        if self.position == 0 && state.kept.is_empty() {
+            state.incoming.size_hint()
+        } else {
+            SizeHint::default()
+        }
+    }
+}

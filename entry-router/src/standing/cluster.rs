@@ -1,0 +1,212 @@
+//! Routes of a cluster: what the API server says, read from the operator's caches and by the operator's rules.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
+use foreshift_api::{
+    JournalRoute, JournalRouteSpec,
+    journal_route::{self, Mode, ResourceRef},
+};
+use foreshift_engine::{
+    decision::Phase,
+    resource::{Readiness, Resource},
+};
+use foreshift_operator::{
+    caches::Caches,
+    route::{
+        Key, endpoints,
+        observe::{self, Observed},
+        ports,
+        resources::{Attribution, measure},
+        validate,
+    },
+};
+use k8s_openapi::{
+    api::{core::v1::Service, discovery::v1::EndpointSlice},
+    jiff::Timestamp,
+};
+
+use super::{Member, Standing};
+
+/// All that the pods of a resource do counts as the route's: what more there is, is not told apart per entry.
+const ALL: Attribution = Attribution { part: 1.0, idle: 0.0 };
+
+/// What stands in the caches of every route. `service` is that of the router's replicas, which share the entries.
+#[must_use]
+pub fn standings(caches: &Caches, service: Option<&Key>, now: Timestamp) -> Vec<Standing> {
+    let part = service.map_or(1.0, |service| 1.0 / replicas(caches, service).max(1) as f64);
+    caches.routes.state().iter().map(|route| standing(caches, route, part, now)).collect()
+}
+
+fn standing(caches: &Caches, route: &JournalRoute, part: f64, now: Timestamp) -> Standing {
+    let observed = observe::observe(caches, route, None, now);
+    let key = Key::of(route);
+    let spec = &route.spec;
+    let told = route.status.as_ref().map_or_else(Vec::new, |status| status.shares.clone());
+    let share = |name: &str| told.iter().find(|share| share.resource == name);
+    // Observing changes nothing: everything to the lead. What is suspended gives nobody anything new.
+    let may_take = |reference: &&ResourceRef| match spec.mode {
+        Mode::Observe => false,
+        Mode::Active => {
+            !spec.suspend || share(&reference.service).is_some_and(|share| share.desired.permille() > 0)
+        }
+    };
+    let members = std::iter::once(&spec.lead)
+        .chain(spec.alternates.iter().filter(may_take))
+        .map(|reference| member(&key, reference, spec, &observed, share(&reference.service)))
+        .collect();
+    let phase = route.status.as_ref().map_or(Phase::Steady, |status| phase(status.phase));
+    Standing { policy: validate::policy(spec), spec: spec.clone(), phase, members, part, route: key }
+}
+
+fn member(
+    route: &Key,
+    reference: &ResourceRef,
+    spec: &JournalRouteSpec,
+    observed: &Observed,
+    share: Option<&journal_route::ResourceShare>,
+) -> Member {
+    let name = &reference.service;
+    let measured = measure(&route.namespace, name, observed, ALL).resource;
+    let endpoints = addresses(observed, reference);
+    let shadow = spec.shadow.as_ref().and_then(|shadow| shadow.port);
+    let shadow_endpoints = shadow.map_or_else(
+        || endpoints.clone(),
+        |port| addresses(observed, &ResourceRef { service: name.clone(), port }),
+    );
+    let readiness = match share.map(|share| share.readiness.as_str()) {
+        Some("Ready") => Readiness::Ready,
+        Some("NotReady") => Readiness::NotReady,
+        _ => Readiness::Inconclusive,
+    };
+    Member {
+        resource: Resource { endpoints: endpoints.len() as u32, readiness, ..measured },
+        endpoints,
+        shadow_endpoints,
+        share: share.map_or(0, |share| share.desired.permille()),
+        warm: share.and_then(|share| share.warm_up).map(foreshift_api::Percent::fraction),
+    }
+}
+
+/// The ready endpoints of a Service at one of its ports; of a pod with two addresses the first, IPv4 before IPv6.
+fn addresses(observed: &Observed, reference: &ResourceRef) -> Vec<SocketAddr> {
+    let service = observed.service(&reference.service);
+    let mut slices: Vec<&EndpointSlice> = observed.slices(&reference.service).collect();
+    slices.sort_by(|a, b| a.address_type.cmp(&b.address_type));
+    let mut seen = BTreeSet::new();
+    endpoints::ready(slices)
+        .filter(|(_, endpoint)| seen.insert(endpoints::identity(endpoint)))
+        .filter_map(|(slice, endpoint)| {
+            let address: IpAddr = endpoint.addresses.first()?.parse().ok()?;
+            Some(SocketAddr::new(address, port(service, reference.port, slice)))
+        })
+        .collect()
+}
+
+/// The pods' port behind a port of their Service: slices know it by the name of the Service's.
+fn port(service: Option<&Service>, number: i32, slice: &EndpointSlice) -> u16 {
+    let named = service.and_then(|service| ports::of(service).iter().find(|port| port.port == number));
+    let name = named.and_then(|port| port.name.clone()).unwrap_or_default();
+    let behind = slice
+        .ports
+        .iter()
+        .flatten()
+        .find(|port| named.is_some() && port.name.clone().unwrap_or_default() == name)
+        .and_then(|port| port.port);
+    // A port that the Service does not have is one of the pods themselves.
+    u16::try_from(behind.unwrap_or(number)).unwrap_or(0)
+}
+
+fn replicas(caches: &Caches, service: &Key) -> usize {
+    let slices = caches.slices_of(&service.namespace, &service.name);
+    let ready: BTreeSet<String> = endpoints::ready(slices.iter().map(AsRef::as_ref))
+        .map(|(_, endpoint)| endpoints::identity(endpoint).to_owned())
+        .collect();
+    ready.len()
+}
+
+fn phase(phase: journal_route::Phase) -> Phase {
+    match phase {
+        journal_route::Phase::Steady | journal_route::Phase::Observing | journal_route::Phase::Suspended => {
+            Phase::Steady
+        }
+        journal_route::Phase::WarmingUp => Phase::WarmingUp,
+        journal_route::Phase::Shifting => Phase::Shifting,
+        journal_route::Phase::Shifted => Phase::Shifted,
+        journal_route::Phase::Returning => Phase::Returning,
+        journal_route::Phase::Degraded => Phase::Degraded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use foreshift_operator::caches;
+    use kube::runtime::watcher::Event;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn put<K>(writer: &mut kube::runtime::reflector::store::Writer<K>, object: Value)
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + 'static,
+    {
+        writer.apply_watcher_event(&Event::Apply(serde_json::from_value(object).unwrap()));
+    }
+
+    fn slice(service: &str, family: &str, address: &str, ready: bool) -> Value {
+        json!({
+            "metadata": {"name": format!("{service}-{family}-{address}"), "namespace": "shop",
+                "labels": {"kubernetes.io/service-name": service}},
+            "addressType": family,
+            "ports": [{"name": "ingest", "port": 19532}],
+            "endpoints": [{"addresses": [address], "nodeName": "n1", "conditions": {"ready": ready},
+                "targetRef": {"kind": "Pod", "uid": format!("{service}-0")}}],
+        })
+    }
+
+    fn world(spec: &Value) -> Caches {
+        let (caches, mut writers) = caches::new();
+        for service in ["a", "b"] {
+            put(
+                &mut writers.services,
+                json!({"metadata": {"name": service, "namespace": "shop"},
+                "spec": {"ports": [{"name": "ingest", "port": 80}]}}),
+            );
+            put(&mut writers.slices, slice(service, "IPv6", "fd00::1", true));
+        }
+        put(&mut writers.slices, slice("a", "IPv4", "10.0.0.1", true));
+        put(&mut writers.slices, slice("router", "IPv4", "10.0.0.8", true));
+        let mut route = json!({"apiVersion": "foreshift.dev/v1alpha1", "kind": "JournalRoute",
+            "metadata": {"name": "journal", "namespace": "shop"},
+            "spec": {"lead": {"service": "a", "port": 80}, "alternates": [{"service": "b", "port": 80}],
+                "target": {"service": "journal"}}});
+        route["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        put(&mut writers.routes, route);
+        caches
+    }
+
+    fn only(caches: &Caches) -> Standing {
+        let router = Key { namespace: "shop".into(), name: "router".into() };
+        standings(caches, Some(&router), Timestamp::UNIX_EPOCH).remove(0)
+    }
+
+    #[test]
+    fn endpoints_are_pods_at_the_port_behind_the_service_each_once() {
+        let standing = only(&world(&json!({"shadow": {"port": 9429}})));
+        let [a, b] = &standing.members[..] else { panic!("two resources") };
+        assert_eq!(a.endpoints, ["10.0.0.1:19532".parse().unwrap()]);
+        assert_eq!(b.endpoints, ["[fd00::1]:19532".parse().unwrap()]);
+        assert_eq!(b.shadow_endpoints, ["[fd00::1]:9429".parse().unwrap()]);
+        assert_eq!((a.resource.endpoints, standing.part, standing.phase), (1, 1.0, Phase::Steady));
+    }
+
+    #[test]
+    fn observing_leaves_everything_with_the_lead_and_a_suspended_route_gives_nothing_new() {
+        for spec in [json!({"mode": "Observe"}), json!({"suspend": true})] {
+            let standing = only(&world(&spec));
+            assert_eq!(standing.members.len(), 1, "{spec}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! A resource for tests: acknowledges entries and remembers their ids, or fails in the way it is told to.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// What a resource does with entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Reads them and acknowledges.
+    Acknowledge,
+    /// Answers with this status, having read them.
+    Answer(u16),
+    /// Ends the connection after the first piece of the body.
+    DieMidBody,
+    /// Ends the connection after the whole body.
+    DieAtItsEnd,
+    /// Reads them and never answers.
+    Silence,
+    /// Acknowledges, then ends the connection without a word.
+    CloseAfterwards,
+}
+
+/// A running resource.
+#[derive(Clone, Debug)]
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    manner: Mutex<Manner>,
+    /// How often each id was acknowledged.
+    acknowledged: Mutex<BTreeMap<String, usize>>,
+    last: Mutex<Option<(HeaderMap, String, Bytes)>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Backend {
+    pub(crate) async fn start(manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let inner = Arc::new(Inner {
+            manner: Mutex::new(manner),
+            acknowledged: Mutex::default(),
+            last: Mutex::default(),
+            task: Mutex::default(),
+        });
+        let serving = Arc::clone(&inner);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let inner = Arc::clone(&serving);
+                tokio::spawn(async move {
+                    let service = service_fn(|request| answer(&inner, request));
+                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        *inner.task.lock().unwrap() = Some(task);
+        Self { address, inner }
+    }
+
+    pub(crate) fn behave(&self, manner: Manner) {
+        *self.inner.manner.lock().unwrap() = manner;
+    }
+
+    /// Nobody listens any more.
+    pub(crate) fn stop(&self) {
+        if let Some(task) = self.inner.task.lock().unwrap().take() {
+            task.abort();
+        }
+    }
+
+    pub(crate) fn acknowledged(&self) -> BTreeMap<String, usize> {
+        self.inner.acknowledged.lock().unwrap().clone()
+    }
+
+    /// Head, path and body of the last entry.
+    pub(crate) fn last(&self) -> (HeaderMap, String, Bytes) {
+        self.inner.last.lock().unwrap().clone().expect("an entry came")
+    }
+}
+
+async fn answer(inner: &Inner, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, &'static str> {
+    let manner = *inner.manner.lock().unwrap();
+    let (head, mut body) = request.into_parts();
+    if manner == Manner::DieMidBody {
+        let _ = body.frame().await;
+        return Err("dies");
+    }
+    let Ok(body) = body.collect().await else { return Err("the body is not whole") };
+    let id = head.headers.get("x-entry-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    *inner.last.lock().unwrap() = Some((head.headers, head.uri.to_string(), body.to_bytes()));
+    let status = match manner {
+        Manner::Answer(status) => StatusCode::from_u16(status).unwrap(),
+        Manner::DieAtItsEnd => return Err("dies"),
+        Manner::Silence => std::future::pending().await,
+        _ => StatusCode::ACCEPTED,
+    };
+    if status.is_success() {
+        *inner.acknowledged.lock().unwrap().entry(id).or_default() += 1;
+    }
+    let mut answer = Response::new(Full::from("taken"));
+    *answer.status_mut() = status;
+    if manner == Manner::CloseAfterwards {
+        answer.headers_mut().insert("connection", "close".parse().unwrap());
+    }
+    Ok(answer)
+}
