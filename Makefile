@@ -45,7 +45,7 @@ golden: build ## simulate all scenarios with every policy, and write the tables 
 goals: build ## hold the simulated figures against the project's goals
 	@$(TARGET)/debug/foreshift-simulator goals
 
-.PHONY: setup build fmt lint crds images train
+.PHONY: setup build fmt lint crds images train train-impact record-impact
 setup: ## install what is missing: Debian packages, Rust components, cargo-deny
 	@e2e/setup
 build: ## all crates, with the profile that tests, images and demo share
@@ -62,6 +62,10 @@ images: build ## image archives for the local cluster, into target/images/
 train: build ## train the load forecaster on the traces in DATA=folder, into models/ and the chart
 	@$(TARGET)/debug/foreshift-trainer train --data "$(DATA)" --out models
 	@cp models/load.onnx models/load.json charts/foreshift/files/
+train-impact: build ## train the impact model on the recorded entries in models/impact.csv.gz
+	@$(TARGET)/debug/foreshift-trainer train-impact --entries models/impact.csv.gz --out models
+record-impact: ## measure what entries cost real receivers on this machine, into models/impact.csv.gz
+	@models/record/record.py
 
 .PHONY: cluster-up cluster-down cluster-status install
 cluster-up: ## start the local cluster: one control plane, three nodes

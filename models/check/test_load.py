@@ -1,4 +1,4 @@
-"""The shipped model in another runtime: onnxruntime must answer the golden vectors as tract does."""
+"""The shipped models in another runtime: onnxruntime must answer the golden vectors as tract does."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 
 MODELS = Path(__file__).resolve().parent.parent
 MANIFEST = json.loads((MODELS / "load.json").read_text())
+IMPACT = json.loads((MODELS / "impact.json").read_text())
 
 RELATIVE_TOLERANCE = 1e-4
 LEAST_LOAD = 0.1  # smaller loads are compared as if they were this large, as the operator does
@@ -36,3 +37,14 @@ def test_onnxruntime_gives_the_golden_answer(session: onnxruntime.InferenceSessi
     expected = np.array(golden["output"])
     allowed = RELATIVE_TOLERANCE * np.maximum(np.abs(expected), LEAST_LOAD)
     assert np.all(np.abs(answer.ravel() - expected) <= allowed)
+
+
+def test_the_impact_model_answers_alike() -> None:
+    onnx.checker.check_model(onnx.load(MODELS / "impact.onnx"), full_check=True)
+    session = onnxruntime.InferenceSession(MODELS / "impact.onnx", providers=["CPUExecutionProvider"])
+    assert len(IMPACT["golden"]) >= 32
+    for golden in IMPACT["golden"]:
+        features = np.array(golden["input"], dtype=np.float32).reshape(1, -1)
+        (answer,) = session.run(["quantiles"], {"features": features})
+        expected = np.array(golden["output"])
+        assert np.all(np.abs(answer.ravel() - expected) <= RELATIVE_TOLERANCE * np.maximum(np.abs(expected), 1.0))

@@ -1,30 +1,22 @@
-//! The model against the baselines on the same windows: what each forecast, what came, and who did better.
+//! The model against the baselines on the same windows, summed up over series and data sets.
 
 use std::ops::Range;
 
-use foreshift_predictor::{
-    Baseline, Calibration, HEADS, Holt, LAST_HORIZON, LastValue, Losses, ModelError, Prediction, Skill,
-    Smoothing, WINDOW, outcome, pinball,
-};
+use foreshift_engine::forecast::Rung;
+use foreshift_predictor::evaluate::replay;
+pub use foreshift_predictor::evaluate::replay::{BASELINES, CONTESTANTS, Round};
+use foreshift_predictor::{HEADS, Model, pinball};
 
-/// Who takes part, in the order of all results.
-pub const CONTESTANTS: [&str; 4] = ["model", "model, calibrated", "Holt", "last value"];
-
-/// Position of the model with the operator's online calibration.
-pub const CALIBRATED: usize = 1;
-
-/// Forecasts made after one sample, with what came to pass.
-#[derive(Clone, Debug)]
-pub struct Round {
-    /// Samples seen so far; the forecasts start here.
-    pub end: usize,
-    /// What came, head by head.
-    pub truth: [f64; HEADS],
-    /// What was forecast, in the order of [`CONTESTANTS`].
-    pub predictions: [Prediction; CONTESTANTS.len()],
-    /// Whether the operator would have let the model act, by its record up to here.
-    pub trusted: bool,
-}
+/// Positions in the order of all results: the file's plain answer, the model's rung, whoever acted, the baselines.
+pub const NETWORK: usize = 0;
+/// See [`NETWORK`].
+pub const MODEL: usize = 1;
+/// See [`NETWORK`].
+pub const ACTING: usize = 2;
+/// See [`NETWORK`].
+pub const LAST_VALUE: usize = 3;
+/// See [`NETWORK`].
+pub const HOLT: usize = 4;
 
 /// Means over rounds, in the order of [`CONTESTANTS`].
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,38 +29,15 @@ pub struct Scores {
     pub mase: [[f64; 2]; CONTESTANTS.len()],
     /// Share of truths at or below p90 and p99, over all heads.
     pub coverage: [[f64; 2]; CONTESTANTS.len()],
-    /// Share of the windows in which the model would have been trusted to act.
+    /// Share of the windows in which the model's rung acted.
     pub trusted: f64,
 }
 
 /// Lets everybody forecast from each of the windows that end in `ends`; all see the whole series up to there.
-///
-/// # Errors
-/// What the model fails with.
-pub fn replay<M>(loads: &[f64], ends: &Range<usize>, model: M) -> Result<Vec<Round>, ModelError>
-where
-    M: Fn(&[f64; WINDOW]) -> Result<Prediction, ModelError>,
-{
-    let mut holt = Baseline::new(Holt::new(Smoothing::default()));
-    let mut last_value = Baseline::new(LastValue::default());
-    let (mut calibration, mut skill) = (Calibration::default(), Skill::default());
-    let mut rounds: Vec<Round> = Vec::with_capacity(ends.len());
-    for (index, &load) in loads.iter().enumerate() {
-        holt.observe(load);
-        last_value.observe(load);
-        let end = index + 1;
-        let Some(window) = ends.contains(&end).then(|| loads[..end].last_chunk()).flatten() else { continue };
-        let Some(truth) = outcome(&loads[end..]) else { break };
-        if let Some(due) = rounds.len().checked_sub(LAST_HORIZON).and_then(|index| rounds.get(index)) {
-            let [_, calibrated, holt, last_value] = due.predictions.map(|p| pinball(&p, &due.truth));
-            skill.record(Losses { model: Some((calibrated, 0.0)), holt, last_value });
-            calibration.learn(&due.predictions[CALIBRATED], &due.truth);
-        }
-        let raw = model(window)?;
-        let predictions = [raw, calibration.apply(&raw), holt.predict(), last_value.predict()];
-        rounds.push(Round { end, truth, predictions, trusted: !skill.demoted() });
-    }
-    Ok(rounds)
+#[must_use]
+pub fn rounds(loads: &[f64], ends: &Range<usize>, model: &Model) -> Vec<Round> {
+    let samples: Vec<(u64, f64)> = (0..).zip(loads.iter().copied()).collect();
+    replay::replay(&samples, &(ends.start.saturating_sub(1)..ends.end.saturating_sub(1)), Some(model))
 }
 
 impl Scores {
@@ -78,7 +47,7 @@ impl Scores {
         let mut sums = Self { windows: rounds.len(), ..Self::default() };
         let share = 1.0 / rounds.len().max(1) as f64;
         for round in rounds {
-            sums.trusted += if round.trusted { share } else { 0.0 };
+            sums.trusted += if round.rung == Rung::Model { share } else { 0.0 };
             for (who, prediction) in round.predictions.iter().enumerate() {
                 sums.pinball[who] += share * pinball(prediction, &round.truth) / unit;
                 for (error, head) in sums.mase[who].iter_mut().zip([0, HEADS - 2]) {
@@ -115,10 +84,16 @@ impl Scores {
         total
     }
 
-    /// The loss of the model, calibrated as in the operator, over that of the better baseline: below 1 it is better.
+    /// The loss of one contestant over that of the best of last value, Holt and autoregression: below 1 it is better.
+    #[must_use]
+    pub fn ratio_of(&self, who: usize) -> f64 {
+        let best = self.pinball[BASELINES].iter().copied().fold(f64::INFINITY, f64::min);
+        self.pinball[who] / best.max(f64::MIN_POSITIVE)
+    }
+
+    /// [`Scores::ratio_of`] the model's rung.
     #[must_use]
     pub fn ratio(&self) -> f64 {
-        let [_, model, holt, last_value] = self.pinball;
-        model / holt.min(last_value).max(f64::MIN_POSITIVE)
+        self.ratio_of(MODEL)
     }
 }

@@ -86,11 +86,8 @@ pub fn fine_tune(
     Ok(challenger)
 }
 
-/// How a model does on the last 30 % of each series, against Holt and the last value on the same windows.
-///
-/// # Errors
-/// What the model fails with.
-pub fn evaluate(model: &Model, series: &[Series]) -> Result<Scores, ModelError> {
-    let judged = |series| judge(series, Part::Test, |window| model.predict(window));
-    Ok(Scores::mean(&series.iter().map(judged).collect::<Result<Vec<_>, _>>()?))
+/// How a model does on the last 30 % of each series, against the baselines on the same windows.
+#[must_use]
+pub fn evaluate(model: &Model, series: &[Series]) -> Scores {
+    Scores::mean(&series.iter().map(|series| judge(series, Part::Test, model)).collect::<Vec<_>>())
 }

@@ -8,6 +8,7 @@ pub mod contest;
 pub mod episodes;
 pub mod features;
 pub mod finetune;
+pub mod impact;
 pub mod network;
 pub mod noise;
 pub mod onnx;

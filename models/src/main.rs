@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use foreshift_models::release::{Release, sources};
 use foreshift_models::report::Report;
 use foreshift_models::training::{Schedule, train};
-use foreshift_models::{recipe, traces};
+use foreshift_models::{impact, recipe, traces};
 
 /// Trains Foreshift's load forecaster and judges it.
 #[derive(Parser)]
@@ -22,6 +22,8 @@ struct Arguments {
 enum Command {
     /// Train a network and write load.onnx, load.json and CARD.md.
     Train(Train),
+    /// Train the impact model on recorded entries and write impact.onnx and impact.json.
+    TrainImpact(TrainImpact),
     /// Print how good a model is, by data set and against the baselines.
     Evaluate(Evaluate),
 }
@@ -43,6 +45,19 @@ struct Train {
 }
 
 #[derive(Args)]
+struct TrainImpact {
+    /// Recording of models/record/record.py, plain or packed.
+    #[arg(long)]
+    entries: PathBuf,
+    /// Folder to write to.
+    #[arg(long)]
+    out: PathBuf,
+    /// Seed of the weights, the drawn worlds and the order of the entries.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Args)]
 struct Evaluate {
     /// Folder with nab/, worldcup98/ and azure-llm/ (see models/README.md).
     #[arg(long)]
@@ -50,11 +65,15 @@ struct Evaluate {
     /// Folder with load.onnx and load.json.
     #[arg(long)]
     model: PathBuf,
+    /// Write the folder's CARD.md anew instead of printing.
+    #[arg(long)]
+    card: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Train(arguments) => run_training(&arguments),
+        Command::TrainImpact(arguments) => run_impact_training(&arguments),
         Command::Evaluate(arguments) => run_evaluation(&arguments),
     }
 }
@@ -68,15 +87,28 @@ fn run_training(arguments: &Train) -> anyhow::Result<()> {
     });
     let release = Release::new(&network, arguments.seed, &schedule, sources(&sets));
     let model = release.load().context("the trained model is not fit to be shipped")?;
-    let report = Report::of(&sets, |window| model.predict(window))?;
+    let report = Report::of(&sets, &model);
     release.write(&arguments.out, &report)?;
     eprintln!("wrote load.onnx, load.json and CARD.md to {}", arguments.out.display());
     Ok(())
 }
 
+fn run_impact_training(arguments: &TrainImpact) -> anyhow::Result<()> {
+    let rows = impact::recording(&arguments.entries)?;
+    let network = impact::train(&rows, arguments.seed, &impact::schedule());
+    let files = impact::release(&network, &rows, arguments.seed, &impact::schedule())?;
+    impact::write(&arguments.out, &files)?;
+    let report = impact::report(&rows, &files, arguments.seed)?;
+    writeln!(std::io::stdout().lock(), "{report:#?}").context("cannot print the report")
+}
+
 fn run_evaluation(arguments: &Evaluate) -> anyhow::Result<()> {
     let sets = traces::read(&arguments.data)?;
-    let model = Release::read(&arguments.model)?.load()?;
-    let report = Report::of(&sets, |window| model.predict(window))?;
+    let release = Release::read(&arguments.model)?;
+    let model = release.load()?;
+    let report = Report::of(&sets, &model);
+    if arguments.card {
+        return Ok(release.write(&arguments.model, &report)?);
+    }
     write!(std::io::stdout().lock(), "## {}\n\n{report}", model.name()).context("cannot print the report")
 }

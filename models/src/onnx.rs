@@ -3,6 +3,7 @@
 //! Operator set 17, fixed batch, all constants inside, only operators that [`foreshift_predictor::inspect`] admits.
 //! The graph follows [`Features`](crate::features::Features) and [`Network`] line by line; a test holds them together.
 
+use foreshift_predictor::impact::FEATURES;
 use foreshift_predictor::{HEADS, LEVELS, WINDOW};
 use ndarray::{Array1, Array2};
 use prost::Message as _;
@@ -53,6 +54,17 @@ pub fn encode_batch(network: &Network, batch: usize) -> Vec<u8> {
     graph.reshape("quantiles", &loads, &output);
     let (input, output) = (interface("window", &input), interface("quantiles", &output));
     model(graph.finish("load", input, output)).encode_to_vec()
+}
+
+/// An impact network: features in, quantiles of log cost from the anchor out.
+#[must_use]
+pub fn encode_impact(network: &Network) -> Vec<u8> {
+    let mut graph = Graph::default();
+    let values = graph.layers("features", network);
+    let ordered = graph.order(&values, 1);
+    graph.reshape("quantiles", &ordered, &[1, LEVELS.len()]);
+    let (input, output) = (interface("features", &[1, FEATURES]), interface("quantiles", &[1, LEVELS.len()]));
+    model(graph.finish("impact", input, output)).encode_to_vec()
 }
 
 /// The network in a file that [`encode`] wrote.

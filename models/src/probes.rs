@@ -3,11 +3,11 @@
 
 use std::iter::repeat_n;
 
-use foreshift_predictor::{LAST_HORIZON, ModelError, Prediction, WINDOW};
+use foreshift_predictor::{LAST_HORIZON, Model};
 use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
-use crate::contest::{CONTESTANTS, Round, replay};
+use crate::contest::{self, CONTESTANTS, Round};
 use crate::noise::{Added, Marginal, Noise};
 
 /// Series per probe.
@@ -69,13 +69,8 @@ struct Mean {
 }
 
 /// Probes ramps from 40 % to 160 % of the capacity.
-///
-/// # Errors
-/// What the model fails with.
-pub fn ramp<M>(slope: f64, sigma: f64, model: M) -> Result<RampProbe, ModelError>
-where
-    M: Fn(&[f64; WINDOW]) -> Result<Prediction, ModelError>,
-{
+#[must_use]
+pub fn ramp(slope: f64, sigma: f64, model: &Model) -> RampProbe {
     let climb = ((PLATEAU - FOOT) / slope).round() as usize;
     let rising = (1..=climb).map(|step| FOOT + (PLATEAU - FOOT) * step as f64 / climb as f64);
     let mean: Vec<f64> =
@@ -85,61 +80,53 @@ where
     let mut bias = [[Mean::default(); 2]; CONTESTANTS.len()];
     let mut coverage = [Mean::default(); CONTESTANTS.len()];
     let mut overshoot = [[Mean::default(); 3]; CONTESTANTS.len()];
-    for round in rounds(&mean, sigma, model)? {
+    for round in rounds(&mean, sigma, model) {
         for (who, prediction) in round.predictions.iter().enumerate() {
-            if on_ramp.contains(&round.end) {
+            if on_ramp.contains(&(round.at + 1)) {
                 let covered = round.truth[EIGHTH] <= prediction[EIGHTH].p90;
                 coverage[who].add(if covered { 1.0 } else { 0.0 });
                 for (mean_of, (head, steps)) in bias[who].iter_mut().zip([(FOURTH, 4), (EIGHTH, 8)]) {
-                    mean_of.add(prediction[head].p50 - mean[round.end - 1 + steps]);
+                    mean_of.add(prediction[head].p50 - mean[round.at + steps]);
                 }
             }
             for (mean_of, age) in overshoot[who].iter_mut().zip([4, 8, 16]) {
-                if round.end == top + age {
+                if (round.at + 1) == top + age {
                     mean_of.add(prediction[EIGHTH].p50 - PLATEAU);
                 }
             }
         }
     }
-    Ok(RampProbe {
+    RampProbe {
         slope,
         sigma,
         bias: bias.map(|heads| heads.map(Mean::mean)),
         coverage: coverage.map(Mean::mean),
         overshoot: overshoot.map(|ages| ages.map(Mean::mean)),
-    })
+    }
 }
 
 /// Probes a constant load of 60 % of the capacity.
-///
-/// # Errors
-/// What the model fails with.
-pub fn calm<M>(sigma: f64, model: M) -> Result<CalmProbe, ModelError>
-where
-    M: Fn(&[f64; WINDOW]) -> Result<Prediction, ModelError>,
-{
+#[must_use]
+pub fn calm(sigma: f64, model: &Model) -> CalmProbe {
     let level = 0.6;
     let mut p90 = [Mean::default(); CONTESTANTS.len()];
-    for round in rounds(&[level; BEFORE + 2 * AFTER], sigma, model)? {
+    for round in rounds(&[level; BEFORE + 2 * AFTER], sigma, model) {
         for (mean_of, prediction) in p90.iter_mut().zip(&round.predictions) {
             mean_of.add((prediction[SECOND].p90 - level) / sigma);
         }
     }
-    Ok(CalmProbe { sigma, unrest: p90.map(Mean::deviation), excess: p90.map(|m| m.mean() - NORMAL_P90) })
+    CalmProbe { sigma, unrest: p90.map(Mean::deviation), excess: p90.map(|m| m.mean() - NORMAL_P90) }
 }
 
 /// Forecasts from [`BEFORE`] on, over several draws of the noise.
-fn rounds<M>(mean: &[f64], sigma: f64, model: M) -> Result<Vec<Round>, ModelError>
-where
-    M: Fn(&[f64; WINDOW]) -> Result<Prediction, ModelError>,
-{
+fn rounds(mean: &[f64], sigma: f64, model: &Model) -> Vec<Round> {
     let noise = Noise::Added(Added { marginal: Marginal::Normal, sigma, correlation: 0.0, growth: 0.0 });
     let mut all = Vec::new();
     for seed in 0..REPEATS {
         let loads = noise.around(mean, &mut Pcg64Mcg::seed_from_u64(seed));
-        all.extend(replay(&loads, &(BEFORE..loads.len() + 1 - LAST_HORIZON), &model)?);
+        all.extend(contest::rounds(&loads, &(BEFORE..loads.len() + 1 - LAST_HORIZON), model));
     }
-    Ok(all)
+    all
 }
 
 impl Mean {

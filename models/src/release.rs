@@ -128,10 +128,7 @@ impl Release {
     /// # Errors
     /// [`ReleaseError::Json`].
     pub fn json(&self) -> Result<Vec<u8>, ReleaseError> {
-        let mut json = Vec::new();
-        self.manifest.serialize(&mut serde_json::Serializer::with_formatter(&mut json, Lines::default()))?;
-        json.push(b'\n');
-        Ok(json)
+        Ok(lined_json(&self.manifest)?)
     }
 
     fn card(&self, report: &Report) -> String {
@@ -160,6 +157,14 @@ impl Release {
             report = report,
         )
     }
+}
+
+/// JSON with a line for each golden vector.
+pub(crate) fn lined_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = Vec::new();
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut json, Lines::default()))?;
+    json.push(b'\n');
+    Ok(json)
 }
 
 /// What the manifest says of the data: all traces, then the episodes.
@@ -219,7 +224,7 @@ pub fn quantiles(network: &Network, features: &Features) -> Vec<f32> {
     network.forward(&one).quantiles.into_iter().collect()
 }
 
-fn rounded(value: f64, decimals: i32) -> f32 {
+pub(crate) fn rounded(value: f64, decimals: i32) -> f32 {
     let unit = 10_f64.powi(decimals);
     ((value * unit).round() / unit) as f32
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use foreshift_predictor::{ModelError, Prediction, WINDOW};
+use foreshift_predictor::Model;
 
-use crate::contest::{CALIBRATED, CONTESTANTS, Scores, replay};
+use crate::contest::{ACTING, CONTESTANTS, HOLT, LAST_VALUE, MODEL, NETWORK, Scores, rounds};
 use crate::episodes::{Shape, episodes};
 use crate::probes::{self, CalmProbe, RampProbe};
 use crate::traces::DataSet;
@@ -37,33 +37,27 @@ pub struct Report {
 
 impl Report {
     /// Judges a model; `sets` may be empty.
-    ///
-    /// # Errors
-    /// What the model fails with.
-    pub fn of<M>(sets: &[DataSet], model: M) -> Result<Self, ModelError>
-    where
-        M: Fn(&[f64; WINDOW]) -> Result<Prediction, ModelError>,
-    {
+    #[must_use]
+    pub fn of(sets: &[DataSet], model: &Model) -> Self {
         let mut report = Self::default();
         for set in sets {
             let known = ["later", "unseen series"].into_iter().zip([false, true]);
             for (label, held_out) in known {
                 let series = set.series.iter().filter(|series| series.held_out == held_out);
-                let scores = series.map(|s| judge(s, Part::Test, &model)).collect::<Result<Vec<_>, _>>()?;
+                let scores: Vec<Scores> = series.map(|s| judge(s, Part::Test, model)).collect();
                 if !scores.is_empty() {
                     report.traces.push((format!("{}, {label}", set.name), Scores::mean(&scores)));
                 }
             }
         }
-        report.episodes = on_episodes(EPISODES, EPISODE_SEED, &model)?;
+        report.episodes = on_episodes(EPISODES, EPISODE_SEED, model);
         for slope in SLOPES {
             for sigma in SIGMAS {
-                report.ramps.push(probes::ramp(slope, sigma, &model)?);
+                report.ramps.push(probes::ramp(slope, sigma, model));
             }
         }
-        report.calm =
-            SIGMAS.into_iter().map(|sigma| probes::calm(sigma, &model)).collect::<Result<_, _>>()?;
-        Ok(report)
+        report.calm = SIGMAS.into_iter().map(|sigma| probes::calm(sigma, model)).collect();
+        report
     }
 
     /// Geometric mean over the public test parts of the model's loss against the better baseline's.
@@ -74,33 +68,23 @@ impl Report {
 }
 
 /// Scores of one series' part.
-///
-/// # Errors
-/// What the model fails with.
-pub fn judge<M>(series: &Series, part: Part, model: M) -> Result<Scores, ModelError>
-where
-    M: Fn(&[f64; WINDOW]) -> Result<Prediction, ModelError>,
-{
-    let rounds = replay(&series.loads, &Series::window_ends(&series.range(part)), model)?;
-    Ok(Scores::of(&rounds, series.unit()))
+#[must_use]
+pub fn judge(series: &Series, part: Part, model: &Model) -> Scores {
+    let rounds = rounds(&series.loads, &Series::window_ends(&series.range(part)), model);
+    Scores::of(&rounds, series.unit())
 }
 
 /// Scores on fresh episodes, shape by shape.
-///
-/// # Errors
-/// What the model fails with.
-pub fn on_episodes<M>(count: usize, seed: u64, model: M) -> Result<Vec<(String, Scores)>, ModelError>
-where
-    M: Fn(&[f64; WINDOW]) -> Result<Prediction, ModelError>,
-{
+#[must_use]
+pub fn on_episodes(count: usize, seed: u64, model: &Model) -> Vec<(String, Scores)> {
     let mut by_shape = Shape::ALL.map(|shape| (shape.name().to_owned(), Vec::new()));
     for episode in episodes(count, seed) {
         let shape = episode.shape as usize;
         let series = episode.into_series();
-        let rounds = replay(&series.loads, &Series::window_ends(&(0..series.loads.len())), &model)?;
+        let rounds = rounds(&series.loads, &Series::window_ends(&(0..series.loads.len())), model);
         by_shape[shape].1.push(Scores::of(&rounds, series.unit()));
     }
-    Ok(by_shape.into_iter().map(|(name, scores)| (name, Scores::mean(&scores))).collect())
+    by_shape.into_iter().map(|(name, scores)| (name, Scores::mean(&scores))).collect()
 }
 
 impl Display for Report {
@@ -146,9 +130,9 @@ impl Display for Report {
     }
 }
 
-/// Those who differ in their point forecasts: calibration moves p90 and p99 alone.
+/// Those whose points the probes are about.
 fn points() -> impl Iterator<Item = (usize, &'static str)> {
-    CONTESTANTS.into_iter().enumerate().filter(|&(who, _)| who != CALIBRATED)
+    [NETWORK, MODEL, HOLT, LAST_VALUE].into_iter().map(|who| (who, CONTESTANTS[who]))
 }
 
 fn scores(f: &mut Formatter<'_>, rows: &[(String, Scores)]) -> fmt::Result {
@@ -166,14 +150,15 @@ fn scores(f: &mut Formatter<'_>, rows: &[(String, Scores)]) -> fmt::Result {
     }
     writeln!(
         f,
-        "\n| data | sPL of the calibrated model / of the better baseline | share of windows in which it may act |"
+        "\n| data | sPL over the best baseline's: model | acting | network alone | windows in which the model acts |"
     )?;
-    writeln!(f, "|---|---|---|")?;
+    writeln!(f, "|---|---|---|---|---|")?;
     for (name, score) in rows {
-        writeln!(f, "| {name} | {:.3} | {:.2} |", score.ratio(), score.trusted)?;
+        let [model, acting, network] = [MODEL, ACTING, NETWORK].map(|who| score.ratio_of(who));
+        writeln!(f, "| {name} | {model:.3} | {acting:.3} | {network:.3} | {:.2} |", score.trusted)?;
     }
     if let Some(ratio) = geometric_mean(rows) {
-        writeln!(f, "| **geometric mean** | **{ratio:.3}** | |")?;
+        writeln!(f, "| **geometric mean** | **{ratio:.3}** | | | |")?;
     }
     writeln!(f)
 }

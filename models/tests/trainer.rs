@@ -1,5 +1,6 @@
 //! The trainer: right gradients, equal bytes for equal seeds, and an export that computes what the network does.
 
+use foreshift_models::contest::NETWORK;
 use foreshift_models::episodes::episodes;
 use foreshift_models::features::Features;
 use foreshift_models::finetune::{FineTuning, evaluate, fine_tune};
@@ -105,7 +106,7 @@ fn fine_tuning_learns_what_is_peculiar_to_a_cluster_and_gives_the_same_file_twic
     let series = habit(1200);
     let challenger = fine_tune(&champion, &series, &how, 9).unwrap();
     assert_eq!(challenger, fine_tune(&champion, &series, &how, 9).unwrap());
-    let pinball = |release: &Release| evaluate(&release.load().unwrap(), &series).unwrap().pinball[0];
+    let pinball = |release: &Release| evaluate(&release.load().unwrap(), &series).pinball[NETWORK];
     assert!(pinball(&challenger) < 0.7 * pinball(&champion));
     assert_eq!(challenger.manifest.trained_on[0].windows, 801);
 }

@@ -7,13 +7,8 @@ use std::collections::VecDeque;
 
 use foreshift_engine::forecast::{HORIZON_STEPS, Quantiles};
 
+use crate::margins::Margins;
 use crate::{HEADS, LAST_HORIZON, LEVELS, Prediction, outcome, push_bounded};
-
-/// Misses kept per head: some three minutes at a step of two seconds.
-const REMEMBERED: usize = 96;
-
-/// Misses from which an empirical quantile is taken; with fewer the 90th percentile is one or two of them.
-const ENOUGH: usize = 24;
 
 /// Weight of a new step in the mean size of a step.
 const MOVEMENT_WEIGHT: f64 = 0.1;
@@ -43,7 +38,7 @@ pub struct Baseline<P> {
     point: P,
     recent: VecDeque<f64>,
     waiting: VecDeque<[f64; HEADS]>,
-    misses: [VecDeque<f32>; HEADS],
+    margins: Margins,
     movement: f64,
 }
 
@@ -55,7 +50,7 @@ impl<P: PointForecast> Baseline<P> {
             point,
             recent: VecDeque::with_capacity(LAST_HORIZON),
             waiting: VecDeque::with_capacity(LAST_HORIZON),
-            misses: std::array::from_fn(|_| VecDeque::new()),
+            margins: Margins::default(),
             movement: 0.0,
         }
     }
@@ -71,9 +66,7 @@ impl<P: PointForecast> Baseline<P> {
         let points = self.points();
         let due = push_bounded(&mut self.waiting, LAST_HORIZON, points);
         if let (Some(points), Some(truth)) = (due, outcome(self.recent.make_contiguous())) {
-            for ((misses, truth), point) in self.misses.iter_mut().zip(truth).zip(points) {
-                push_bounded(misses, REMEMBERED, (truth - point) as f32);
-            }
+            self.margins.learn(std::array::from_fn(|head| truth[head] - points[head]));
         }
     }
 
@@ -83,7 +76,7 @@ impl<P: PointForecast> Baseline<P> {
         let points = self.points();
         let step = self.movement.max(LEAST_MOVEMENT * points[0]) * DEVIATION_OF_MEAN;
         std::array::from_fn(|head| {
-            let margins = self.margins(head).unwrap_or_else(|| {
+            let margins = self.margins.of(head).unwrap_or_else(|| {
                 let steps = HORIZON_STEPS.get(head).copied().unwrap_or(LAST_HORIZON as u32);
                 NORMAL.map(|quantile| quantile * step * f64::from(steps).sqrt())
             });
@@ -107,24 +100,6 @@ impl<P: PointForecast> Baseline<P> {
         }
         points
     }
-
-    fn margins(&self, head: usize) -> Option<[f64; LEVELS.len()]> {
-        if self.misses[head].len() < ENOUGH {
-            return None;
-        }
-        let mut sorted: Vec<f32> = self.misses[head].iter().copied().collect();
-        sorted.sort_unstable_by(f32::total_cmp);
-        Some(LEVELS.map(|level| quantile(&sorted, level)))
-    }
-}
-
-/// Empirical quantile of a sorted, non-empty sample, between neighbours in proportion.
-fn quantile(sorted: &[f32], level: f64) -> f64 {
-    let position = level * (sorted.len() - 1) as f64;
-    let below = position.floor();
-    let at = |index: usize| f64::from(sorted[index.min(sorted.len() - 1)]);
-    let (low, high) = (at(below as usize), at(below as usize + 1));
-    low + (high - low) * (position - below)
 }
 
 #[cfg(test)]

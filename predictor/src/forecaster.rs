@@ -1,18 +1,30 @@
-//! One series' forecaster: remembers the window, asks the model and the baselines, scores them when their forecasts
-//! come due, and lets the best one act that has earned it.
+//! One series' forecaster: remembers the window, asks the network and the baselines, scores them when their forecasts
+//! come due, and lets the best rung act that has earned it.
+//!
+//! The model's rung is more than the network: its answer is calibrated, blended with what the baselines say by what
+//! each has been worth lately, and calibrated again. So a network that knows nothing of a cluster's loads costs little.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use foreshift_engine::forecast::{Forecast, HORIZON_STEPS, Rung};
+use foreshift_engine::forecast::{Forecast, HORIZON_STEPS, Quantiles, Rung};
 
+use crate::conformal::GENTLE;
+use crate::margins::Margins;
 use crate::{
-    Baseline, Calibration, HEADS, Holt, LAST_HORIZON, LastValue, Losses, Model, Prediction, Skill, Smoothing,
-    Totals, WINDOW, admissible, outcome, pinball, push_bounded,
+    Autoregression, Baseline, Blend, Calibration, HEADS, Holt, LAST_HORIZON, LastValue, Losses, Model,
+    Prediction, Skill, Smoothing, Totals, WINDOW, admissible, outcome, pinball, push_bounded,
 };
 
 /// Samples below which not even a trend can be told.
 const HOLT_NEEDS: usize = 4;
+
+/// Who has a say on the model's rung: the calibrated network, its median with the margins of its own misses, Holt, the
+/// last value, autoregression. First weights: the network's word counts until the series says otherwise.
+const FIRST_WEIGHTS: [f64; 5] = [0.7, 0.1, 0.06, 0.06, 0.08];
+
+/// What the blend's p99 is widened by: means of extreme quantiles are not extreme enough.
+const TAIL: f64 = 1.15;
 
 /// The ladder, best first.
 const LADDER: [Rung; 4] = [Rung::Model, Rung::Holt, Rung::LastValue, Rung::Reactive];
@@ -30,7 +42,7 @@ pub struct Trust {
     pub coverage_p90: Option<f64>,
 }
 
-/// Forecaster of one series on an even grid; bounded memory (about 10 KB).
+/// Forecaster of one series on an even grid; bounded memory (about 16 KB).
 #[derive(Debug)]
 pub struct Forecaster {
     period: Duration,
@@ -38,7 +50,8 @@ pub struct Forecaster {
     loads: VecDeque<f64>,
     holt: Baseline<Holt>,
     last_value: Baseline<LastValue>,
-    calibration: Calibration,
+    autoregression: Baseline<Autoregression>,
+    network: Learned,
     skill: Skill,
     waiting: VecDeque<Issued>,
     model: Option<String>,
@@ -46,11 +59,70 @@ pub struct Forecaster {
 
 /// What was forecast after one sample.
 #[derive(Debug)]
-struct Issued {
-    holt: Prediction,
-    last_value: Prediction,
-    /// The calibrated answer of the model, or what it failed with; `None` until it is asked.
-    model: Option<Result<Prediction, String>>,
+pub(crate) struct Issued {
+    pub(crate) holt: Prediction,
+    pub(crate) last_value: Prediction,
+    pub(crate) autoregression: Prediction,
+    /// The answer of the model's rung, or what it failed with; `None` until it is asked.
+    pub(crate) model: Option<Result<Answer, String>>,
+}
+
+/// How the answer of the model's rung came about.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The network's own.
+    pub(crate) network: Prediction,
+    experts: [Prediction; FIRST_WEIGHTS.len()],
+    mixed: Prediction,
+    /// What acts.
+    pub(crate) calibrated: Prediction,
+}
+
+/// What a series has taught about one network.
+#[derive(Debug)]
+struct Learned {
+    calibration: Calibration,
+    margins: Margins,
+    blend: Blend<{ FIRST_WEIGHTS.len() }, HEADS>,
+    finish: Calibration,
+}
+
+impl Default for Learned {
+    fn default() -> Self {
+        Self {
+            calibration: Calibration::default(),
+            margins: Margins::default(),
+            blend: Blend::new(FIRST_WEIGHTS),
+            finish: Calibration::new(GENTLE),
+        }
+    }
+}
+
+impl Learned {
+    fn answer(&self, network: Prediction, issued: &Issued) -> Answer {
+        let calibrated = self.calibration.apply(&network);
+        let mut margined = calibrated;
+        for (head, quantiles) in margined.iter_mut().enumerate() {
+            if let Some(margins) = self.margins.of(head) {
+                let [p50, p90, p99] = margins.map(|margin| (network[head].p50 + margin).max(0.0));
+                *quantiles = Quantiles { p50, p90, p99 };
+            }
+        }
+        let experts = [calibrated, margined, issued.holt, issued.last_value, issued.autoregression];
+        let mixed = self.blend.mix(&experts);
+        let mut widened = mixed;
+        for quantiles in &mut widened {
+            quantiles.p99 = quantiles.p50 + TAIL * (quantiles.p99 - quantiles.p50);
+        }
+        Answer { network, experts, mixed, calibrated: self.finish.apply(&widened) }
+    }
+
+    fn learn(&mut self, answer: &Answer, truth: &[f64; HEADS]) {
+        self.calibration.learn(&answer.experts[0], truth);
+        self.margins.learn(std::array::from_fn(|head| truth[head] - answer.network[head].p50));
+        self.blend.learn(&answer.experts, &answer.mixed, truth);
+        self.finish.learn(&answer.calibrated, truth);
+    }
 }
 
 impl Forecaster {
@@ -63,7 +135,8 @@ impl Forecaster {
             loads: VecDeque::with_capacity(WINDOW),
             holt: Baseline::new(Holt::new(Smoothing::default())),
             last_value: Baseline::new(LastValue::default()),
-            calibration: Calibration::default(),
+            autoregression: Baseline::new(Autoregression::default()),
+            network: Learned::default(),
             skill: Skill::default(),
             waiting: VecDeque::with_capacity(LAST_HORIZON),
             model: None,
@@ -147,6 +220,11 @@ impl Forecaster {
         self.skill.totals()
     }
 
+    /// What everybody forecast after the last sample.
+    pub(crate) fn issued(&self) -> Option<&Issued> {
+        self.waiting.back()
+    }
+
     /// The answer of one rung, or why it may not give one.
     fn answer(&self, rung: Rung) -> Result<Option<Prediction>, String> {
         let issued = self.waiting.back().ok_or("no sample has arrived yet");
@@ -159,7 +237,7 @@ impl Forecaster {
                     let score = self.skill.score().unwrap_or_default();
                     Err(format!("the model's skill over {} forecasts is {score:.2}", self.skill.scored()))
                 }
-                Some(Ok(prediction)) => Ok(Some(*prediction)),
+                Some(Ok(answer)) => Ok(Some(answer.calibrated)),
             },
             Rung::Holt if self.loads.len() < HOLT_NEEDS => {
                 Err(format!("a trend needs {HOLT_NEEDS} samples, {} have arrived", self.loads.len()))
@@ -186,7 +264,7 @@ impl Forecaster {
         if self.model.as_deref() != digest {
             self.model = digest.map(str::to_owned);
             self.skill.forget_model();
-            self.calibration = Calibration::default();
+            self.network = Learned::default();
             self.waiting.iter_mut().for_each(|issued| issued.model = None);
         }
         let window: Option<&[f64; WINDOW]> = self.loads.make_contiguous().first_chunk();
@@ -195,8 +273,8 @@ impl Forecaster {
         };
         if issued.model.is_none() {
             let answer = model.predict(window);
-            issued.model =
-                Some(answer.map(|raw| self.calibration.apply(&raw)).map_err(|error| error.to_string()));
+            let answer = answer.map(|raw| self.network.answer(raw, issued));
+            issued.model = Some(answer.map_err(|error| error.to_string()));
         }
     }
 
@@ -204,7 +282,13 @@ impl Forecaster {
         push_bounded(&mut self.loads, WINDOW, load);
         self.holt.observe(load);
         self.last_value.observe(load);
-        let issued = Issued { holt: self.holt.predict(), last_value: self.last_value.predict(), model: None };
+        self.autoregression.observe(load);
+        let issued = Issued {
+            holt: self.holt.predict(),
+            last_value: self.last_value.predict(),
+            autoregression: self.autoregression.predict(),
+            model: None,
+        };
         if let Some(due) = push_bounded(&mut self.waiting, LAST_HORIZON, issued) {
             self.score(&due);
         }
@@ -215,15 +299,15 @@ impl Forecaster {
         let since = self.loads.len().saturating_sub(LAST_HORIZON);
         let Some(truth) = outcome(&self.loads.make_contiguous()[since..]) else { return };
         let model = due.model.as_ref().and_then(|answer| answer.as_ref().ok());
-        if let Some(prediction) = model {
-            self.calibration.learn(prediction, &truth);
+        if let Some(answer) = model {
+            self.network.learn(answer, &truth);
         }
         let covered = |prediction: &Prediction| {
             prediction.iter().zip(&truth).filter(|(quantiles, truth)| **truth <= quantiles.p90).count() as f64
                 / HEADS as f64
         };
         self.skill.record(Losses {
-            model: model.map(|prediction| (pinball(prediction, &truth), covered(prediction))),
+            model: model.map(|answer| (pinball(&answer.calibrated, &truth), covered(&answer.calibrated))),
             holt: pinball(&due.holt, &truth),
             last_value: pinball(&due.last_value, &truth),
         });
@@ -234,5 +318,6 @@ impl Forecaster {
         self.waiting.clear();
         self.holt.restart();
         self.last_value.restart();
+        self.autoregression.restart();
     }
 }

@@ -47,6 +47,33 @@ const OPERATORS: [&str; 15] = [
     "Sub",
 ];
 
+/// What goes into a model and what comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contract {
+    /// What kind of model it is.
+    pub kind: &'static str,
+    /// Name and shape of the input.
+    pub input: (&'static str, &'static [usize]),
+    /// Name and shape of the output.
+    pub output: (&'static str, &'static [usize]),
+}
+
+impl Contract {
+    /// A load forecaster.
+    pub const LOAD: Self = Self {
+        kind: "load",
+        input: ("window", &[1, WINDOW, 1]),
+        output: ("quantiles", &[1, HEADS, LEVELS.len()]),
+    };
+
+    /// An impact model.
+    pub const IMPACT: Self = Self {
+        kind: "impact",
+        input: ("features", &[1, crate::impact::FEATURES]),
+        output: ("quantiles", &[1, LEVELS.len()]),
+    };
+}
+
 /// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -60,11 +87,19 @@ pub struct Summary {
     pub operators: BTreeMap<String, usize>,
 }
 
-/// Reads a file and refuses whatever this release does not understand in full.
+/// Reads a load forecaster and refuses whatever this release does not understand in full.
 ///
 /// # Errors
 /// The [`ModelError`] variant of the first rule that is broken.
 pub fn inspect(bytes: &[u8]) -> Result<Summary, ModelError> {
+    inspect_as(bytes, &Contract::LOAD)
+}
+
+/// Reads a model that is to keep a contract, and refuses whatever this release does not understand in full.
+///
+/// # Errors
+/// The [`ModelError`] variant of the first rule that is broken.
+pub fn inspect_as(bytes: &[u8], contract: &Contract) -> Result<Summary, ModelError> {
     if bytes.len() > MAX_BYTES {
         return Err(ModelError::TooLarge { bytes: bytes.len(), limit: MAX_BYTES });
     }
@@ -77,7 +112,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Summary, ModelError> {
     let operators = operators(graph)?;
     let mut shapes = Shapes::default();
     let weights = constants(graph, &mut shapes)?;
-    walk(graph, &mut shapes)?;
+    walk(graph, &mut shapes, contract)?;
     Ok(Summary { opset, nodes: graph.node.len(), weights, operators })
 }
 
@@ -177,7 +212,7 @@ fn constant_error(tensor: &TensorProto, reason: String) -> ModelError {
     ModelError::Constant { tensor: tensor.name.clone(), reason }
 }
 
-fn walk(graph: &GraphProto, shapes: &mut Shapes) -> Result<(), ModelError> {
+fn walk(graph: &GraphProto, shapes: &mut Shapes, contract: &Contract) -> Result<(), ModelError> {
     let ([input], [output]) = (graph.input.as_slice(), graph.output.as_slice()) else {
         return Err(ModelError::Interface(format!(
             "it has {} inputs and {} outputs instead of one each",
@@ -185,10 +220,10 @@ fn walk(graph: &GraphProto, shapes: &mut Shapes) -> Result<(), ModelError> {
             graph.output.len()
         )));
     };
-    interface(input, "window", &[1, WINDOW, 1])?;
-    let answers = [1, HEADS, LEVELS.len()];
-    interface(output, "quantiles", &answers)?;
-    shapes.define(&input.name, vec![1, WINDOW, 1]).map_err(ModelError::Interface)?;
+    interface(input, contract.input.0, contract.input.1)?;
+    let answers = contract.output.1;
+    interface(output, contract.output.0, answers)?;
+    shapes.define(&input.name, contract.input.1.to_vec()).map_err(ModelError::Interface)?;
     for node in &graph.node {
         shapes.infer(node).map_err(|reason| ModelError::Shape {
             node: format!("{} {}", node.op_type, node.name),

@@ -4,13 +4,19 @@
 //! dimension, values above 1 are demand that does not fit). No clock, no I/O, no async: callers bring samples
 //! and bytes. A [`Forecaster`] is kept per series, a [`Model`] is shared by all of them.
 
+mod autoregression;
 mod baseline;
+mod blend;
+mod card;
 mod conformal;
+pub mod evaluate;
 mod forecaster;
 mod holt;
+pub mod impact;
 pub mod inspect;
 mod last_value;
 mod manifest;
+mod margins;
 mod model;
 mod shapes;
 mod skill;
@@ -19,7 +25,10 @@ use std::collections::VecDeque;
 
 use foreshift_engine::forecast::{HORIZON_STEPS, Quantiles};
 
+pub use autoregression::Autoregression;
 pub use baseline::{Baseline, PointForecast};
+pub use blend::Blend;
+pub use card::Card;
 pub use conformal::Calibration;
 pub use forecaster::{Forecaster, Trust};
 pub use holt::{Holt, Smoothing};

@@ -164,18 +164,32 @@ impl Model {
         if onnx.len() > inspect::MAX_BYTES {
             return Err(ModelError::TooLarge { bytes: onnx.len(), limit: inspect::MAX_BYTES });
         }
-        let digest = hex(&Sha256::digest(onnx));
+        let digest = digest(onnx);
         if digest != manifest.sha256 {
             return Err(ModelError::Digest { expected: manifest.sha256.clone(), found: digest });
         }
+        let name = format!("{} {}", manifest.name, manifest.version);
+        let model = Self::prepared(onnx, name, Some(manifest.opset))?;
+        manifest.golden.iter().try_for_each(|golden| model.prove(golden))?;
+        Ok(model)
+    }
+
+    /// Prepares a file that came without a manifest: it is understood in full before it runs, as with one, but nothing
+    /// says that its weights are the ones that were trained. For looking at a model, not for acting on it.
+    ///
+    /// # Errors
+    /// The [`ModelError`] variant of the first check that fails.
+    pub fn load_unsigned(onnx: &[u8]) -> Result<Self, ModelError> {
+        Self::prepared(onnx, "a model without a manifest".to_owned(), None)
+    }
+
+    fn prepared(onnx: &[u8], name: String, opset: Option<i64>) -> Result<Self, ModelError> {
         let summary = inspect(onnx)?;
-        if summary.opset != manifest.opset {
+        if opset.is_some_and(|promised| promised != summary.opset) {
             return Err(ModelError::Opset { found: summary.opset.to_string() });
         }
         let plan = prepare(onnx).map_err(|error| ModelError::Runtime(format!("{error:#}")))?;
-        let model = Self { plan, name: format!("{} {}", manifest.name, manifest.version), digest };
-        manifest.golden.iter().try_for_each(|golden| model.prove(golden))?;
-        Ok(model)
+        Ok(Self { plan, name, digest: digest(onnx) })
     }
 
     /// Quantiles of load at each head, for a window with the oldest load first.
@@ -247,6 +261,11 @@ fn prepare(onnx: &[u8]) -> TractResult<Arc<TypedRunnableModel>> {
         .with_input_fact(0, f32::fact([1, WINDOW, 1]).into())?
         .into_optimized()?
         .into_runnable()
+}
+
+/// SHA-256, lower-case hex.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(bytes: &[u8]) -> String {
