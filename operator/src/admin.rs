@@ -1,4 +1,4 @@
-//! Health and metrics over HTTP.
+//! Health, metrics and the history over HTTP.
 //!
 //! Ready means able to take over, never leading: a standby that failed its probe would stall every rollout. Alive
 //! means that the controller turns; an API server that is away restarts nobody.
@@ -20,6 +20,8 @@ use axum::{
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::time::Instant;
+
+use crate::history::export::Export;
 
 /// A controller that has not turned for this long hangs.
 const HANGS_AFTER: Duration = Duration::from_mins(1);
@@ -72,13 +74,14 @@ impl Health {
     }
 }
 
-/// Routes `/livez`, `/readyz` and `/metrics`.
-pub fn router(health: Health, registry: Registry) -> Router {
+/// Routes `/livez`, `/readyz`, `/metrics` and `/history`.
+pub fn router(health: Health, registry: Registry, history: Export) -> Router {
     let admin = Admin { health, registry: Arc::new(registry) };
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/history", get(move |query| history.clone().answer(query)))
         .with_state(admin)
 }
 

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand, ValueEnum};
 use foreshift_api::Span;
 
+use crate::history::writer::Place;
+
 /// Ticks outside of these neither follow a load nor leave the API server alone.
 const TICKS: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(1);
 
@@ -21,6 +23,12 @@ pub struct Args {
     /// Folder with load.onnx and load.json; looked at again every ten seconds.
     #[arg(long, value_name = "DIR", default_value = "/models")]
     pub model_dir: PathBuf,
+    /// Folder in which loads are recorded for retraining, served as CSV at `/history`; without it nothing is recorded.
+    #[arg(long, value_name = "DIR")]
+    pub history_dir: Option<PathBuf>,
+    /// Size of that record, 1 MiB at least; beyond it the oldest loads are dropped.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20, value_parser = clap::value_parser!(u64).range(1 << 20..=1 << 40))]
+    pub history_max_bytes: u64,
     /// How often every route is planned anew, for example 1s or 500ms.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = tick)]
     pub tick: Duration,
@@ -60,6 +68,12 @@ pub enum LogFormat {
 }
 
 impl Args {
+    /// Where loads are recorded, if they are.
+    #[must_use]
+    pub fn history(&self) -> Option<Place> {
+        Some(Place { folder: self.history_dir.clone()?, most: self.history_max_bytes })
+    }
+
     /// Who this replica is.
     #[must_use]
     pub fn identity(&self) -> String {
@@ -86,6 +100,14 @@ mod tests {
         let args = parsed(line).unwrap();
         assert_eq!((args.tick, args.log_format), (Duration::from_millis(500), LogFormat::Plain));
         assert!(args.command.is_none());
+    }
+
+    #[test]
+    fn loads_are_recorded_only_where_a_folder_is_named() {
+        assert_eq!(parsed("op").unwrap().history(), None);
+        let place = parsed("op --history-dir=/history").unwrap().history();
+        assert_eq!(place, Some(Place { folder: "/history".into(), most: 64 << 20 }));
+        assert!(parsed("op --history-dir=/history --history-max-bytes=1000").is_err());
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Metrics {
     load: Family<OfResource, Ratio>,
     p90: Family<OfRoute, Ratio>,
     skill: Family<OfRoute, Ratio>,
+    history_samples: Family<Outcome, Counter>,
+    history_size: Gauge,
     known: Arc<std::sync::Mutex<std::collections::BTreeMap<OfRoute, Vec<String>>>>,
 }
 
@@ -106,6 +108,8 @@ impl Metrics {
             load: Family::default(),
             p90: Family::default(),
             skill: Family::default(),
+            history_samples: Family::default(),
+            history_size: Gauge::default(),
             known: Arc::default(),
         };
         let m = &metrics;
@@ -123,6 +127,14 @@ impl Metrics {
         registry.register("resource_load", "Load of a resource, 1 is full", m.load.clone());
         registry.register("lead_p90_60s", "p90 of the lead's load in 60 s, all on it", m.p90.clone());
         registry.register("forecast_skill", "Skill of the forecast; 0 is no better", m.skill.clone());
+        registry.register("history_samples", "Loads recorded, by outcome", m.history_samples.clone());
+        let unit = Unit::Bytes;
+        registry.register_with_unit(
+            "history_size",
+            "Size of the recorded loads",
+            unit,
+            m.history_size.clone(),
+        );
         metrics
     }
 
@@ -140,6 +152,17 @@ impl Metrics {
     /// A write ended.
     pub fn wrote(&self, object: &'static str, result: &'static str) {
         self.writes.get_or_create(&Write { object, result }).inc();
+    }
+
+    /// Loads were recorded; the file now holds so many bytes.
+    pub fn history_stored(&self, samples: usize, bytes: u64) {
+        self.history_samples.get_or_create(&Outcome { result: "stored" }).inc_by(samples as u64);
+        self.history_size.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Loads could not be recorded.
+    pub fn history_dropped(&self, samples: usize) {
+        self.history_samples.get_or_create(&Outcome { result: "dropped" }).inc_by(samples as u64);
     }
 
     /// Whether this replica leads.

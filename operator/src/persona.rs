@@ -2,6 +2,7 @@
 
 pub mod forecast;
 pub mod freshness;
+pub mod record;
 pub mod workloads;
 
 use std::{sync::Arc, time::Duration};
@@ -18,7 +19,7 @@ use tracing::debug;
 
 use foreshift_api::{ResourcePersona, operator_field_manager as field_manager};
 
-use crate::{caches::Caches, models::Models, shutdown::Stop, write::Gate};
+use crate::{caches::Caches, history::History, models::Models, shutdown::Stop, write::Gate};
 
 /// Writes under way at once.
 const CONCURRENCY: usize = 8;
@@ -34,6 +35,8 @@ pub struct Context {
     pub gate: Gate,
     /// What forecasts.
     pub models: watch::Receiver<Models>,
+    /// Where loads are recorded.
+    pub history: History,
 }
 
 /// One thing to write to one persona.
@@ -53,6 +56,7 @@ pub async fn run(ctx: Context, tick: Duration, mut stop: Stop) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut assignments = workloads::Assignments::default();
     let mut forecasts = forecast::Forecasts::default();
+    let mut recorded = record::Recorded::default();
     loop {
         tokio::select! {
             () = stop.requested() => return,
@@ -63,6 +67,7 @@ pub async fn run(ctx: Context, tick: Duration, mut stop: Stop) {
             (assignments, forecasts) = Default::default();
             continue;
         }
+        recorded.follow(&ctx.caches.personas.state(), &ctx.history);
         pass(&ctx, &mut assignments, &mut forecasts, Timestamp::now()).await;
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     args::Args,
     caches::{self, Caches},
     controller::Controller,
+    history::{self, History, export::Export},
     lease::Candidate,
     metrics::Metrics,
     models::registry::{self, ModelRegistry},
@@ -104,10 +105,24 @@ fn start(
     let (tell_changes, changes) = mpsc::channel(CHANGES);
     let mut tasks = Tasks::default();
 
+    let export = Export::new(args.history_dir.clone());
     let mut closed = ground_stops.clone();
-    let server = axum::serve(listener, admin::router(health.clone(), registry))
+    let server = axum::serve(listener, admin::router(health.clone(), registry, export))
         .with_graceful_shutdown(async move { closed.requested().await });
     tasks.ground.spawn(server.into_future().map(|_| "the admin server"));
+
+    let history = match args.history() {
+        Some(place) => {
+            let (history, writer) = history::writer::new(place, metrics.clone());
+            // It ends when the work, which holds the other end, is done.
+            tasks.ground.spawn_blocking(move || {
+                writer.run();
+                "the history"
+            });
+            history
+        }
+        None => History::off(metrics.clone()),
+    };
 
     let (caches, writers) = caches::new();
     writers.watch(&client, &caches, tell_changes, &ground_stops, &mut tasks.ground);
@@ -137,6 +152,7 @@ fn start(
         caches: caches.clone(),
         gate: gate.clone(),
         models: models.clone(),
+        history: history.clone(),
     };
     let routes = Arc::new(route::Context {
         recorder,
@@ -146,6 +162,7 @@ fn start(
         hooks: route::hook::Caller::new(metrics.clone()),
         metrics,
         models,
+        history,
         ledger: std::sync::Mutex::default(),
     });
     let tick = args.tick;

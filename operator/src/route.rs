@@ -32,6 +32,7 @@ use tokio::sync::watch;
 
 use crate::{
     caches::Caches,
+    history::{Cursor, History},
     metrics::Metrics,
     models::Models,
     write::{Gate, WriteError},
@@ -62,6 +63,8 @@ pub struct Context {
     pub models: watch::Receiver<Models>,
     /// Calls warm-up hooks.
     pub hooks: hook::Caller,
+    /// Where loads are recorded.
+    pub history: History,
     /// Moves of all routes that no persona shows yet.
     pub ledger: Mutex<Ledger>,
 }
@@ -73,6 +76,7 @@ pub struct State {
     calls: hook::Calls,
     written: apply::Written,
     told: status::Told,
+    recorded: Cursor,
 }
 
 /// Why a reconcile did not do all it should. The next tick tries again.
@@ -101,6 +105,10 @@ pub async fn reconcile(
     state.planner.hear(state.calls.answers(), now);
     let outcome = state.planner.tick(route, &verdict, &observed, &mut ctx.ledger(), &ctx.models(), now);
     ctx.call(&mut state.calls, &outcome); // I/O, beside the ticks
+    if let Some((lead, offered)) = state.planner.offered() {
+        let name = || format!("route/{}/{lead}", Key::of(route));
+        ctx.history.follow(&mut state.recorded, name, forecast::FINE, offered);
+    }
     let applied = apply::apply(ctx, route, &outcome, &observed, &mut state.written, now).await; // I/O
     status::tell(ctx, route, &verdict, &outcome, &applied, &mut state.told, now).await?; // I/O
     applied.failure.map_or(Ok(()), |reason| Err(Error::Apply(reason)))

@@ -21,6 +21,15 @@
 {{- .Values.model.existingConfigMap | default (printf "%s-models" (include "foreshift.fullname" .)) -}}
 {{- end -}}
 
+{{/* Name of the claim that holds the history; empty where it is in the pod's own disk, or none is kept. */}}
+{{- define "foreshift.historyClaim" -}}
+{{- with .Values.history -}}
+{{- if and .enabled .persistence.enabled -}}
+{{- .persistence.existingClaim | default (printf "%s-history" (include "foreshift.fullname" $)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Labels; the argument is (list . "component"). */}}
 {{- define "foreshift.labels" -}}
 {{- $root := index . 0 -}}

@@ -23,6 +23,7 @@ pub struct Forecasters {
     lead: String,
     fine: Forecaster,
     coarse: Forecaster,
+    offered: Series,
 }
 
 /// An alternate in the sum of offered load.
@@ -40,7 +41,12 @@ impl Forecasters {
     /// Forecasters that have seen nothing.
     #[must_use]
     pub fn new(lead: &str) -> Self {
-        Self { lead: lead.into(), fine: Forecaster::new(FINE), coarse: Forecaster::new(COARSE) }
+        Self {
+            lead: lead.into(),
+            fine: Forecaster::new(FINE),
+            coarse: Forecaster::new(COARSE),
+            offered: Series::default(),
+        }
     }
 
     /// The Service whose offered load they follow.
@@ -49,10 +55,17 @@ impl Forecasters {
         &self.lead
     }
 
+    /// What was offered lately, on the fine grid.
+    #[must_use]
+    pub fn offered(&self) -> &Series {
+        &self.offered
+    }
+
     /// Takes what is new; after a restart, the whole window.
     pub fn follow(&mut self, lead: &Measured, alternates: &[Elsewhere<'_>]) {
         let capacity = lead.resource.capacity;
-        feed(&mut self.fine, &total(capacity, &lead.fine, alternates, |m| &m.fine));
+        self.offered = total(capacity, &lead.fine, alternates, |m| &m.fine);
+        feed(&mut self.fine, &self.offered);
         feed(&mut self.coarse, &total(capacity, &lead.coarse, alternates, |m| &m.coarse));
     }
 

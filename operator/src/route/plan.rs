@@ -6,7 +6,7 @@ use foreshift_api::{JournalRoute, JournalRouteStatus, journal_route::Mode};
 use foreshift_engine::{
     apportion::permille,
     decision::Decision,
-    demand::IdleUse,
+    demand::{IdleUse, Series},
     ledger::Ledger,
     plan::{Input, Memory, plan},
     resource::Resource,
@@ -89,6 +89,12 @@ impl Planner {
     #[must_use]
     pub fn in_force(&self) -> Option<&ValidRoute> {
         self.in_force.as_ref()
+    }
+
+    /// The lead, and what was offered to it lately on the fine grid.
+    #[must_use]
+    pub fn offered(&self) -> Option<(&str, &Series)> {
+        self.forecasters.as_ref().map(|forecasters| (forecasters.lead(), forecasters.offered()))
     }
 
     /// One tick. While the spec is invalid the last valid route stays in force; while suspended its shares stay.

@@ -14,6 +14,10 @@ use crate::{
     fixtures::{
         ApiServer, EndpointWith, Fault, NOW, ServiceWith, World, endpoint, later, node, service, slice,
     },
+    history::{
+        store::Reader,
+        writer::{self, Place},
+    },
     lease::Leadership,
 };
 
@@ -37,6 +41,7 @@ impl Operator {
             caches: world.caches.clone(),
             gate: Gate::new(Leadership::for_ever(), metrics.clone()),
             hooks: hook::Caller::new(metrics.clone()),
+            history: crate::history::History::off(metrics.clone()),
             metrics,
             models: watch::channel(Models::default()).1,
             ledger: Mutex::default(),
@@ -96,6 +101,23 @@ async fn a_tick_in_which_nothing_happens_writes_nothing() {
         operator.tick(second).await.unwrap();
     }
     assert_eq!(operator.server.calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_is_offered_to_the_lead_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut operator = Operator::of(world());
+    let place = Place { folder: folder.path().into(), most: 1 << 20 };
+    let (history, writer) = writer::new(place, operator.ctx.metrics.clone());
+    operator.ctx.history = history;
+    for second in 1..4 {
+        operator.tick(second).await.unwrap();
+    }
+    drop(operator);
+    tokio::task::spawn_blocking(|| writer.run()).await.unwrap();
+    let rows = Reader::open(folder.path(), 0).unwrap().unwrap().page().unwrap();
+    assert!(rows.iter().all(|row| row.series.ends_with("/journal/a") && row.period == 2));
+    assert!(rows.windows(2).all(|pair| pair[1].time == pair[0].time + 2) && rows.len() > 1, "{rows:?}");
 }
 
 #[tokio::test]
