@@ -208,8 +208,10 @@ impl Publisher {
         debug!(reason, bytes, sequence = self.sequence, "persona published");
         self.metrics.publishes.get_or_create(&Which { kind: reason }).inc();
         self.metrics.status_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        let now = Instant::now();
+        let early = self.last.as_ref().map_or(Duration::ZERO, |last| rule::early_by(now - last.at));
         self.last = Some(Published {
-            at: Instant::now(),
+            at: now + early,
             snapshot: report.snapshot,
             facts: facts(&report.status),
             jitter: (self.jitter)(),
@@ -247,6 +249,7 @@ fn facts(status: &ResourcePersonaStatus) -> Vec<Fact> {
 fn name(due: Due) -> &'static str {
     match due {
         Due::First => "first",
+        Due::Saturated => "saturated",
         Due::Crossed => "crossed",
         Due::Moved => "moved",
         Due::Leading => "leading",

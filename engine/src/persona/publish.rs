@@ -10,6 +10,9 @@ pub const THRESHOLDS: [f64; 2] = [0.75, 0.90];
 /// Never publish more often.
 pub const SHORTEST: Duration = Duration::from_secs(2);
 
+/// The load from which a crossing does not wait for [`SHORTEST`]: what shares are moved for at once.
+const SATURATION: f64 = THRESHOLDS[1];
+
 /// Publish at the latest after this much, less up to a fifth of it by jitter.
 pub const LONGEST: Duration = Duration::from_mins(1);
 
@@ -35,6 +38,8 @@ pub struct Snapshot {
 pub enum Due {
     /// Nothing was published yet.
     First,
+    /// The node saturates: told at once.
+    Saturated,
     /// The load crossed one of [`THRESHOLDS`].
     Crossed,
     /// A score moved by more than 5 points, or the load by more than 0.05.
@@ -50,6 +55,9 @@ pub enum Due {
 #[must_use]
 pub fn due(before: Option<&Snapshot>, now: &Snapshot, elapsed: Duration, jitter: f64) -> Option<Due> {
     let Some(before) = before else { return Some(Due::First) };
+    if elapsed > Duration::ZERO && before.load < SATURATION && now.load >= SATURATION {
+        return Some(Due::Saturated);
+    }
     if elapsed < SHORTEST {
         return None;
     }
@@ -64,6 +72,13 @@ pub fn due(before: Option<&Snapshot>, now: &Snapshot, elapsed: Duration, jitter:
         return Some(Due::Leading);
     }
     (elapsed >= LONGEST.mul_f64(1.0 - JITTER * super::ratio(jitter))).then_some(Due::Quiet)
+}
+
+/// How much later than it was made a publish counts as made, `elapsed` after the one before: what did not wait for
+/// [`SHORTEST`] takes that from the next, so that a minute never has more of them.
+#[must_use]
+pub fn early_by(elapsed: Duration) -> Duration {
+    SHORTEST.saturating_sub(elapsed)
 }
 
 impl Snapshot {
@@ -115,11 +130,27 @@ mod tests {
             (at(0.40), at(0.34), Some(Due::Moved)),
             (at(0.74), at(0.76), Some(Due::Crossed)),
             (at(0.91), at(0.89), Some(Due::Crossed)),
+            (at(0.91), at(1.9), Some(Due::Moved)),
         ];
         for (before, now, expected) in cases {
             assert_eq!(after(1, &before, &now), None);
             assert_eq!(after(2, &before, &now), expected, "{} to {}", before.load, now.load);
         }
+    }
+
+    #[test]
+    fn a_node_that_saturates_is_told_at_once_and_never_more_than_thirty_times_a_minute() {
+        assert_eq!(after(1, &at(0.5), &at(1.2)), Some(Due::Saturated));
+        let (mut counted, mut published, mut before) = (Duration::ZERO, 0, at(0.5));
+        for second in 1..=60 {
+            let now = Duration::from_secs(second);
+            let next = at(if second % 3 == 0 { 1.2 } else { 0.5 });
+            let elapsed = now.saturating_sub(counted);
+            if due(Some(&before), &next, elapsed, 0.0).is_some() {
+                (counted, published, before) = (now + early_by(elapsed), published + 1, next);
+            }
+        }
+        assert!((20..=30).contains(&published), "{published}");
     }
 
     #[test]
@@ -166,14 +197,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_under_two_seconds_and_always_after_a_minute(
+        fn never_under_two_seconds_but_at_saturation_and_always_after_a_minute(
             loads: [f64; 2], capacity: f64, part: Option<f64>, millis in 0_u64..200_000, jitter: f64,
         ) {
             let before = at(loads[0]);
             let scores = Scores { capacity, ..before.scores };
             let now = Snapshot { scores, load: loads[1], observed: part };
             let due = due(Some(&before), &now, Duration::from_millis(millis), jitter);
-            prop_assert!(millis >= 2_000 || due.is_none());
+            prop_assert!(millis >= 2_000 || due.is_none_or(|due| due == Due::Saturated && millis > 0));
             prop_assert!(millis < 60_000 || due.is_some());
         }
     }

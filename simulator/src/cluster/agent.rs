@@ -9,7 +9,7 @@ use foreshift_api::{
 use foreshift_engine::persona::{
     decay::{Decayed, DecayedCount},
     load::Usage,
-    publish::{Snapshot, due},
+    publish::{Due, Snapshot, due, early_by},
 };
 use foreshift_node_agent::{
     persona::{Costing, HALF_LIFE, Identity, Persona, Surroundings},
@@ -35,7 +35,8 @@ pub(super) struct Agent {
     surroundings: Surroundings,
     service: String,
     answers: Answers,
-    published: Option<(u64, Snapshot)>,
+    /// When the newest publish counts as made, and what it said.
+    published: Option<(Duration, Snapshot)>,
     seconds: u64,
 }
 
@@ -114,12 +115,14 @@ impl Agent {
         self.persona.observe(sample, &self.surroundings);
         self.answers.observe(node);
         let report = self.persona.report(&self.surroundings)?;
-        let elapsed = self.published.map_or(u64::MAX, |(at, _)| self.seconds - at);
+        let now = Duration::from_secs(self.seconds);
+        let elapsed = self.published.map_or(Duration::MAX, |(at, _)| now.saturating_sub(at));
         let before = self.published.as_ref().map(|(_, snapshot)| snapshot);
-        if elapsed < period || due(before, &report.snapshot, Duration::from_secs(elapsed), JITTER).is_none() {
+        let reason = due(before, &report.snapshot, elapsed, JITTER)?;
+        if elapsed < Duration::from_secs(period) && !matches!(reason, Due::First | Due::Saturated) {
             return None;
         }
-        self.published = Some((self.seconds, report.snapshot));
+        self.published = Some((now + early_by(elapsed), report.snapshot));
         let mut persona = ResourcePersona::new(&plan.name, ResourcePersonaSpec::default());
         let mut status = report.status;
         for row in &mut status.workloads {
