@@ -26,6 +26,8 @@ pub struct Ask<'a> {
     pub present: &'a [u16],
     /// Work of other routes not yet seen on each alternate, in cores.
     pub unseen: &'a [f64],
+    /// What an entry takes on each alternate over what it takes on the lead; 1 where it ends.
+    pub work: &'a [f64],
 }
 
 /// Stability under which an alternate gets nothing new (one bad hour in a
@@ -64,7 +66,8 @@ pub fn fill(alternates: &[Resource], ask: Ask<'_>, policy: &Policy) -> Allocatio
         let unseen = ask.unseen.get(i).copied().unwrap_or(0.0);
         let Resource { background, capacity, .. } = alternates[i];
         let room = room(background, capacity, unseen, policy.objective.alternate_load);
-        let mut most = (room / ask.demand.max(1e-9)).min(1.0);
+        let work = ask.work.get(i).copied().unwrap_or(1.0);
+        let mut most = (room / (ask.demand * work).max(1e-9)).min(1.0);
         if alternates[i].freshness != Freshness::Fresh {
             most = most.min(f64::from(present) / 1000.0);
         }
@@ -162,7 +165,7 @@ pub(crate) mod tests {
     }
 
     fn filled(alternates: &[Resource], shed: f64, present: &[u16]) -> Allocation {
-        fill(alternates, Ask { shed, demand: 1.0, present, unseen: &[] }, &Policy::default())
+        fill(alternates, Ask { shed, demand: 1.0, present, unseen: &[], work: &[] }, &Policy::default())
     }
 
     #[test]
@@ -215,9 +218,16 @@ pub(crate) mod tests {
 
     #[test]
     fn work_of_other_routes_that_is_on_its_way_takes_room() {
-        let ask = Ask { shed: 0.5, demand: 1.0, present: &[0], unseen: &[0.6] };
+        let ask = Ask { shed: 0.5, demand: 1.0, present: &[0], unseen: &[0.6], work: &[] };
         let got = fill(&[resource("a", 0.0)], ask, &Policy::default());
         assert!((got.shares[0] - 0.15).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_alternate_whose_entries_take_three_times_the_work_gets_a_third_of_them() {
+        let ask = Ask { shed: 0.5, demand: 1.0, present: &[], unseen: &[], work: &[3.0, 1.0] };
+        let got = fill(&[resource("a", 0.0), resource("b", 0.0)], ask, &Policy::default());
+        assert!((got.shares[0] - 0.25).abs() < 1e-9 && (got.shares[1] - 0.25).abs() < 1e-9, "{got:?}");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub fn assign_entry(
             if slot.has_room(work, candidates.typical(work), now) {
                 return Assignment { resource: lead, reason: Reason::LeadHasHeadroom };
             }
-            if candidates.lead_is_owed(slot, work) {
+            if candidates.lead_is_owed(slot, work) && !slot.is_swamped(work, candidates.typical(work)) {
                 return Assignment { resource: lead, reason: Reason::LeastLeadShare };
             }
             soonest.consider(lead, slot.done_after(work));

@@ -61,6 +61,21 @@ pub struct Share {
     pub freshness: Freshness,
     /// Verdict of shadow entries.
     pub readiness: Readiness,
+    /// What an entry takes there over what it takes on the lead, as learned.
+    pub work: f64,
+    /// Why its share goes elsewhere, though its endpoints are there.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why an alternate is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// Its entries fail.
+    Failing,
+    /// Its entries are not answered.
+    Unanswered,
+    /// Its personas stopped while others' go on.
+    Silent,
 }
 
 /// Where a route stands.
@@ -94,6 +109,8 @@ pub enum Trigger {
     Rebalance,
     /// A resource came, went or failed its gates.
     Membership,
+    /// The personas of an alternate stopped.
+    Silence,
     /// An alternate is warmer than a tick ago.
     WarmUp,
 }
@@ -149,6 +166,7 @@ impl Decision {
             }
             Some(Trigger::Rebalance) => "an alternate is fuller than its objective".into(),
             Some(Trigger::Membership) => "a resource came, went or failed its gates".into(),
+            Some(Trigger::Silence) => "the personas of an alternate stopped: its share goes elsewhere".into(),
             Some(Trigger::WarmUp) => "an alternate is warmer than a tick ago".into(),
             None => format!("the lead stands at {now:.2}, p90 {p90:.2} in {ahead:.0} s if all went to it"),
         };
@@ -167,7 +185,8 @@ macro_rules! names {
 }
 
 names!(Phase: Steady, WarmingUp, Shifting, Shifted, Returning, Degraded);
-names!(Trigger: Forecast, Saturation, Headroom, Rebalance, Membership, WarmUp);
+names!(Trigger: Forecast, Saturation, Headroom, Rebalance, Membership, Silence, WarmUp);
+names!(Trouble: Failing, Unanswered, Silent);
 names!(Suppression: Hits, HoldDown, Settling, DeadBand, StalePersona, NoPersonas);
 names!(Freshness: Fresh, Aged, Absent);
 names!(Readiness: Ready, NotReady, Inconclusive);

@@ -22,19 +22,29 @@ impl Series {
     }
 }
 
+/// What an alternate does for the route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moved {
+    /// The work of its pods, in cores.
+    pub series: Series,
+    /// What they use without any entries, in cores.
+    pub idle: f64,
+    /// What an entry takes there over what it takes on the lead ([`crate::work`]).
+    pub work: f64,
+}
+
 /// The offered load on the lead's grid: the lead's own load plus what the alternates did for the route, in units
 /// of the lead's capacity.
 ///
-/// `lead` is node load (1.0 is full); `moved` is the route's work on each alternate in cores, `idle` what that
-/// alternate's pods use without any of it; `capacity` is the lead's, in cores.
+/// `lead` is node load (1.0 is full); `capacity` is the lead's, in cores.
 #[must_use]
-pub fn offered(lead: &Series, capacity: f64, moved: &[(Series, f64)]) -> Series {
+pub fn offered(lead: &Series, capacity: f64, moved: &[Moved]) -> Series {
     let first = lead.step - lead.values.len() as i64 + 1;
     let values = (first..=lead.step)
         .map(|step| {
             let own = lead.at(step).unwrap_or(0.0).max(0.0);
-            let elsewhere: f64 =
-                moved.iter().map(|(series, idle)| (series.at(step).unwrap_or(0.0) - idle).max(0.0)).sum();
+            let work = |m: &Moved| (m.series.at(step).unwrap_or(0.0) - m.idle).max(0.0) / m.work.max(1e-3);
+            let elsewhere: f64 = moved.iter().map(work).sum();
             own + if capacity > 0.0 { elsewhere / capacity } else { 0.0 }
         })
         .collect();
@@ -79,11 +89,21 @@ mod tests {
         Series { step, values: values.to_vec() }
     }
 
+    fn moved(series: Series, idle: f64) -> Moved {
+        Moved { series, idle, work: 1.0 }
+    }
+
+    #[test]
+    fn work_that_takes_longer_elsewhere_counts_by_what_it_would_be_on_the_lead() {
+        let slow = Moved { work: 3.0, ..moved(series(0, &[0.6]), 0.0) };
+        assert!((offered(&series(0, &[0.5]), 1.0, &[slow]).values[0] - 0.7).abs() < 1e-9);
+    }
+
     #[test]
     fn a_move_leaves_the_offered_load_as_it_was() {
         let lead = series(10, &[0.8, 0.8, 0.4, 0.4]);
         let alternate = series(10, &[0.0, 0.0, 0.2, 0.2]);
-        let sum = offered(&lead, 0.5, &[(alternate, 0.0)]);
+        let sum = offered(&lead, 0.5, &[moved(alternate, 0.0)]);
         assert_eq!(sum.step, 10);
         for value in sum.values {
             assert!((value - 0.8).abs() < 1e-9);
@@ -94,7 +114,7 @@ mod tests {
     fn windows_that_end_at_different_steps_are_laid_over_each_other() {
         let lead = series(10, &[0.5, 0.5, 0.5]);
         let behind = series(9, &[0.0, 0.1, 0.2]);
-        let sum = offered(&lead, 1.0, &[(behind, 0.0)]);
+        let sum = offered(&lead, 1.0, &[moved(behind, 0.0)]);
         let expected = [0.6, 0.7, 0.7];
         assert!(sum.values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{sum:?}");
     }
@@ -105,7 +125,7 @@ mod tests {
         for _ in 0..100 {
             idle.observe(false, 0.1);
         }
-        let sum = offered(&series(0, &[0.5]), 1.0, &[(series(0, &[0.3]), idle.cores())]);
+        let sum = offered(&series(0, &[0.5]), 1.0, &[moved(series(0, &[0.3]), idle.cores())]);
         assert!((sum.values[0] - 0.7).abs() < 1e-3);
         idle.observe(true, 5.0);
         assert!(idle.cores() < 0.11, "nothing is learned while a share is there");
@@ -113,7 +133,7 @@ mod tests {
 
     #[test]
     fn empty_and_broken_windows_count_as_nothing() {
-        let sum = offered(&series(3, &[0.5, f64::NAN]), 0.0, &[(series(0, &[]), 0.0)]);
+        let sum = offered(&series(3, &[0.5, f64::NAN]), 0.0, &[moved(series(0, &[]), 0.0)]);
         assert_eq!(sum.values, [0.5, 0.0]);
     }
 }

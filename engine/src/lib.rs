@@ -1,9 +1,9 @@
 //! The pure decision core of Foreshift: personas in, shares out.
 //!
 //! It knows no I/O, no clock, no randomness and no Kubernetes: time and seeds come in as parameters. The way
-//! through it: [`resource`] (nodes become resources) and [`demand`] (what is offered), a [`forecast`] made
-//! elsewhere, then [`plan`], which fills alternates by [`allocate`] and answers with one [`decision`];
-//! [`apportion`] and [`subset`] turn it into endpoints. In a data plane [`assign`] places single entries, by what
+//! through it: [`resource`] (nodes become resources), [`work`] (what entries take on each) and [`demand`] (what is
+//! offered), a [`forecast`] made elsewhere, then [`plan`], which fills alternates by [`allocate`] and answers with one
+//! [`decision`]; [`apportion`] and [`subset`] turn it into endpoints. In a data plane [`assign`] places single entries, by what
 //! [`impact`] learned of their class; [`shadow`] shows whether an alternate is fit before it gets any, and
 //! [`warm_up`] calls it.
 
@@ -24,3 +24,4 @@ pub mod score;
 pub mod shadow;
 pub mod subset;
 pub mod warm_up;
+pub mod work;

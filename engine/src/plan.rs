@@ -1,5 +1,6 @@
 //! The planner: one tick of one route. Gates first, then what the lead must shed, then who takes it.
 
+mod aside;
 mod demand_on_lead;
 mod memory;
 mod step;
@@ -33,6 +34,10 @@ pub struct Input<'a> {
     pub outlook: &'a Outlook,
     /// Work of other routes that is planned but not yet seen, in cores: lead first, then the alternates.
     pub unseen: &'a [f64],
+    /// The shares that entries follow now (permille, lead first); those of the last plan where it is empty.
+    pub in_force: &'a [u16],
+    /// How old the newest step of the lead's series is.
+    pub age: Duration,
     /// What the route asks for.
     pub policy: &'a Policy,
 }
@@ -65,22 +70,35 @@ impl Outlook {
 #[must_use]
 pub fn plan(input: &Input<'_>, mut memory: Memory) -> (Decision, Memory) {
     let present = memory.targets_for(input);
+    let troubles = memory.observe(input, &present);
+    let alternates = aside::gated(input.alternates, &troubles);
+    let input = &Input { alternates: &alternates, ..*input };
+    let held = aside::held(&present, &troubles, input.policy.limits.max_step);
     memory.count_saturated(input);
-    let demand = DemandOnLead::assess(input, memory.remaining_warm_up(input), memory.saturated());
+    let demand = DemandOnLead::assess(input, &memory);
     memory.count_hits(input, &demand, &present);
 
-    let step = step::decide(input, &demand, &memory, &present);
-    let (targets, insufficient) = place(input, &demand, step, &present);
+    let step = step::decide(input, &demand, &memory, &present, held != present);
+    let (targets, insufficient) = place(input, &demand, step, &present, &held);
     let warm = memory.remember(input, step, &present, &targets);
-    let permille = warmed(&targets, &warm, memory.effective_of(targets.len()));
+    let permille = warmed(&targets, &warm, memory.effective_of(targets.len()), demand.most_lead);
 
-    let decision = explain(input, &demand, step, &memory, &targets, &permille, &warm, insufficient);
+    let mut decision = explain(input, &demand, step, &memory, &targets, &permille, &warm, insufficient);
+    for (share, trouble) in decision.shares.iter_mut().skip(1).zip(troubles) {
+        share.trouble = trouble;
+    }
     memory.effective = Some(permille);
     (decision, memory)
 }
 
-/// Turns a step into target shares, lead first, and tells whether nobody had room.
-fn place(input: &Input<'_>, demand: &DemandOnLead, step: Step, present: &[u16]) -> (Vec<u16>, bool) {
+/// Turns a step into target shares, lead first, and tells whether nobody had room. `held` is what each may hold on to.
+fn place(
+    input: &Input<'_>,
+    demand: &DemandOnLead,
+    step: Step,
+    present: &[u16],
+    held: &[u16],
+) -> (Vec<u16>, bool) {
     let lead = match step {
         Step::Hold(Suppression::NoPersonas) if input.policy.failure == FailurePolicy::LeadOnly => {
             return (lead_only(input), false);
@@ -92,8 +110,9 @@ fn place(input: &Input<'_>, demand: &DemandOnLead, step: Step, present: &[u16]) 
         let ask = Ask {
             shed: 1.0 - f64::from(lead) / 1000.0,
             demand: demand.movable * input.lead.capacity,
-            present: &present[1..],
+            present: &held[1..],
             unseen: input.unseen.get(1..).unwrap_or_default(),
+            work: &demand.work,
         };
         fill(input.alternates, ask, input.policy)
     };
@@ -104,7 +123,7 @@ fn place(input: &Input<'_>, demand: &DemandOnLead, step: Step, present: &[u16]) 
         shares.extend(filled.shares);
         return (permille(&shares), false);
     }
-    let parts = parts_of_excess(input, present);
+    let parts = parts_of_excess(input, demand, present, held);
     let excess_beside = |lead: u16, filled: Allocation| -> Vec<f64> {
         let placed = std::iter::once(f64::from(lead) / 1000.0).chain(filled.shares);
         placed.zip(&parts).map(|(share, part)| share + filled.unplaced * part).collect()
@@ -116,13 +135,15 @@ fn place(input: &Input<'_>, demand: &DemandOnLead, step: Step, present: &[u16]) 
     (permille(&if within { end } else { excess_beside(lead, filled) }), true)
 }
 
-/// How what found no room is spread, lead first: over everybody who passes the gates, by headroom; over whoever is
-/// there, if none does. Sums to 1.
-fn parts_of_excess(input: &Input<'_>, present: &[u16]) -> Vec<f64> {
+/// How what found no room is spread, lead first: over everybody who passes the gates and speaks, by headroom; over
+/// whoever is there, if nobody does. Sums to 1.
+fn parts_of_excess(input: &Input<'_>, demand: &DemandOnLead, present: &[u16], held: &[u16]) -> Vec<f64> {
     let everybody: Vec<&Resource> = std::iter::once(input.lead).chain(input.alternates).collect();
     let all = allocate::spread(&everybody, input.policy);
-    let gated = |i: usize| i == 0 || may_take(everybody[i], present[i]);
-    let open: Vec<f64> = all.iter().enumerate().map(|(i, &part)| if gated(i) { part } else { 0.0 }).collect();
+    let gated = |i: usize| i == 0 || (held[i] == present[i] && may_take(everybody[i], held[i]));
+    let work = |i: usize| if i == 0 { 1.0 } else { demand.work[i - 1] };
+    let open: Vec<f64> =
+        all.iter().enumerate().map(|(i, &part)| if gated(i) { part / work(i) } else { 0.0 }).collect();
     let sum: f64 = open.iter().sum();
     if sum > 0.0 { open.into_iter().map(|part| part / sum).collect() } else { all }
 }
@@ -134,10 +155,10 @@ fn lead_only(input: &Input<'_>) -> Vec<u16> {
 }
 
 /// Shares for this tick: what an alternate is not yet warm for stays where it was, with other alternates as far as
-/// they had it, else with the lead.
-fn warmed(targets: &[u16], warm: &[f64], before: Option<&[u16]>) -> Vec<u16> {
-    let mut shares: Vec<f64> =
-        targets.iter().zip(warm).map(|(&t, &factor)| f64::from(t) / 1000.0 * factor).collect();
+/// they had it, else with the lead, up to `most_lead`. A saturated lead is worse than a cold alternate.
+fn warmed(targets: &[u16], warm: &[f64], before: Option<&[u16]>, most_lead: f64) -> Vec<u16> {
+    let target = |i: usize| f64::from(targets[i]) / 1000.0;
+    let mut shares: Vec<f64> = (0..targets.len()).map(|i| target(i) * warm[i]).collect();
     let mut waiting = 1.0 - shares.iter().sum::<f64>();
     let held =
         targets.iter().zip(before.unwrap_or_default()).map(|(&target, &had)| had * u16::from(target > 0));
@@ -146,7 +167,16 @@ fn warmed(targets: &[u16], warm: &[f64], before: Option<&[u16]>) -> Vec<u16> {
         *share += kept;
         waiting -= kept;
     }
-    shares[0] += waiting;
+    let lead = waiting.min((most_lead - shares[0]).max(0.0));
+    shares[0] += lead;
+    waiting -= lead;
+    let lacking: Vec<f64> = (0..targets.len()).map(|i| (target(i) - shares[i]).max(0.0)).collect();
+    let all: f64 = lacking.iter().sum();
+    if all > 0.0 {
+        shares.iter_mut().zip(lacking).for_each(|(share, lacking)| *share += waiting * lacking / all);
+    } else {
+        shares[0] += waiting;
+    }
     permille(&shares)
 }
 
@@ -181,9 +211,11 @@ fn explain(
             score: calculate_score(&resource.scores, &input.policy.weights),
             parts: resource.scores,
             load: resource.load,
-            predicted: demand.predicted(input.lead, resource, f64::from(permille[i]) / 1000.0),
+            predicted: demand.predicted(input, i, f64::from(permille[i]) / 1000.0),
             freshness: resource.freshness,
             readiness: resource.readiness,
+            work: demand.work_on(i),
+            trouble: None,
         })
         .collect();
     Decision {
@@ -231,15 +263,17 @@ mod tests {
     #[test]
     fn what_a_cold_alternate_cannot_take_yet_stays_where_it_was() {
         let cases = [
-            (1.0, Some([500, 500, 0]), [400, 400, 200]),
-            (0.1, Some([500, 500, 0]), [480, 500, 20]),
-            (0.1, Some([600, 400, 0]), [580, 400, 20]),
-            (0.1, None, [580, 400, 20]),
+            (1.0, 1.0, Some([500, 500, 0]), [400, 400, 200]),
+            (0.1, 1.0, Some([500, 500, 0]), [480, 500, 20]),
+            (0.1, 1.0, Some([600, 400, 0]), [580, 400, 20]),
+            (0.1, 1.0, None, [580, 400, 20]),
+            (0.1, 0.5, None, [500, 400, 100]),
+            (0.1, 0.3, None, [400, 400, 200]),
         ];
-        for (warm, before, expected) in cases {
-            let shares =
-                warmed(&[400, 400, 200], &[1.0, 1.0, warm], before.as_ref().map(<[u16; 3]>::as_slice));
-            assert_eq!(shares, expected, "{warm:?} after {before:?}");
+        for (warm, most_lead, before, expected) in cases {
+            let before: Option<&[u16]> = before.as_ref().map(<[u16; 3]>::as_slice);
+            let shares = warmed(&[400, 400, 200], &[1.0, 1.0, warm], before, most_lead);
+            assert_eq!(shares, expected, "{warm:?} after {before:?} with {most_lead} for the lead");
         }
     }
 }

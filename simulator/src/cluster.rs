@@ -182,6 +182,9 @@ impl Cluster {
         let before: Vec<&EndpointSlice> = this.listed.iter().collect();
         let slices = slices::build(&Key::of(&this.object), &valid, &this.observed, &shares, &before);
         let listed = objects::listed(&slices, layout);
+        if let Some(target) = this.observed.services.get_mut(&valid.target) {
+            target.slices = slices.iter().cloned().map(Arc::new).collect();
+        }
         this.listed = slices;
         Some(Spread::Endpoints(listed))
     }

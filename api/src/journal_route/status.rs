@@ -124,6 +124,12 @@ pub struct ResourceShare {
     pub p90: Option<Decimal>,
     /// `Fresh`, `Aged` or `Absent`.
     pub fresh: String,
+    /// What an entry takes there over what it takes on the lead, as learned; absent for the lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work_per_entry: Option<Decimal>,
+    /// Why its share goes elsewhere: `Failing`, `Unanswered` or `Silent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// The parts of a score, each 0-100.

@@ -99,6 +99,8 @@ impl Fleet {
                 alternates: &resources[1..],
                 outlook: &route.outlook,
                 unseen: &unseen,
+                in_force: &[],
+                age: Duration::from_secs(2),
                 policy: &self.policy,
             };
             let (decision, memory) = plan(&input, std::mem::take(&mut route.memory));

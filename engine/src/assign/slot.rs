@@ -17,6 +17,10 @@ const ERROR_HALF_LIFE: Duration = Duration::from_secs(5);
 const PACE_PRIOR: f64 = 5.0;
 const ERROR_PRIOR: f64 = 40.0;
 
+/// With so many times the entries in flight that it has at its objective, a resource gets none for the sake of a share: they
+/// would wait behind all the others.
+const SWAMPED: f64 = 4.0;
+
 /// However slow, a resource counts for this part of its capacity: it must be able to show that it recovered.
 const LEAST_PACE: f64 = 0.05;
 
@@ -110,6 +114,11 @@ impl Slot {
             let given = self.given_by(now);
             given <= 0.0 || given + work <= self.rate * BURST
         }
+    }
+
+    /// Whether far more is in flight than at the objective.
+    pub(super) fn is_swamped(&self, work: f64, typical: f64) -> bool {
+        self.entries > 0 && self.ahead(work) + work > SWAMPED * self.limit.max(1.0) * typical
     }
 
     /// Work until the resource would be done with `work`, were it given to it, and the cores that do it.

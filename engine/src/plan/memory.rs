@@ -5,14 +5,27 @@ use std::{
     time::Duration,
 };
 
-use super::{DemandOnLead, Input, Step};
-use crate::{allocate::find_best_alternate, decision::Trigger, resource::Resource};
+use super::{
+    DemandOnLead, Input, Step,
+    aside::{Aside, barred},
+};
+use crate::{
+    allocate::find_best_alternate,
+    decision::{Trigger, Trouble},
+    resource::Resource,
+    work::{Ratios, Settled},
+};
 
 /// The lower threshold, as a part of the objective: below it, observed load gives shares back.
 const LOW: f64 = 0.8;
 
 /// Ticks in a row of observed saturation that allow a hard step: one may be a burst.
 const SATURATED_HITS: u32 = 3;
+
+/// A newest persona as far over as this is no burst: it is averaged over seconds, so one tick will do.
+/// Where that happens again and again it is looked at for longer.
+const FAR_OVER: f64 = 1.25;
+const CALM: Duration = Duration::from_secs(30);
 
 /// An alternate may stand this far over its objective before it is relieved.
 const OVERFULL: f64 = 1.1;
@@ -28,6 +41,9 @@ pub struct Memory {
     /// Alternates whose first share waits for their hook.
     waiting: BTreeSet<String>,
     resumed: bool,
+    aside: Aside,
+    ratios: Ratios,
+    settled: Settled,
     pub(super) effective: Option<Vec<u16>>,
     pub(super) members_changed: bool,
     pub(super) hits: Hits,
@@ -73,6 +89,45 @@ impl Memory {
     #[must_use]
     pub fn is_warm(&self, alternate: &str) -> bool {
         self.warm.contains_key(alternate) || (self.resumed && self.targets.get(alternate) > Some(&0))
+    }
+
+    /// What an entry takes on an alternate over what it takes on a lead of `lead_capacity` cores, as learned.
+    #[must_use]
+    pub fn work_on(&self, alternate: &str, lead_capacity: f64) -> f64 {
+        self.ratios.of(alternate, lead_capacity)
+    }
+
+    /// The same for all alternates of a tick.
+    pub(super) fn work(&self, input: &Input<'_>) -> Vec<f64> {
+        input.alternates.iter().map(|a| self.work_on(&a.name, input.lead.capacity)).collect()
+    }
+
+    /// See [`Aside::hides_demand`].
+    pub(super) fn hides_demand(&self, now: Duration) -> bool {
+        self.aside.hides_demand(now)
+    }
+
+    /// The shares of the last seconds.
+    pub(super) fn settled(&self) -> &Settled {
+        &self.settled
+    }
+
+    /// Learns what entries take where, and who is in trouble.
+    pub(super) fn observe(&mut self, input: &Input<'_>, present: &[u16]) -> Vec<Option<Trouble>> {
+        let resources = input.alternates.len() + 1;
+        let planned = self.effective.as_deref().filter(|shares| shares.len() == resources);
+        let in_force =
+            if input.in_force.len() == resources { input.in_force } else { planned.unwrap_or_default() };
+        let settled = self.ratios.observe(input.now, input.lead, input.alternates, in_force, input.age);
+        let work = self.work(input);
+        let troubles = self.aside.observe(input, &present[1..], &settled, &work);
+        self.settled = settled;
+        for (alternate, _) in input.alternates.iter().zip(&troubles).filter(|(_, trouble)| barred(**trouble))
+        {
+            // It comes back as carefully as it came.
+            self.warm.remove(&alternate.name);
+        }
+        troubles
     }
 
     /// The target shares, lead first, fitted to the resources that are there now.
@@ -121,6 +176,10 @@ impl Memory {
 
     pub(super) fn count_saturated(&mut self, input: &Input<'_>) {
         count(&mut self.hits.saturated, input.lead.load >= input.policy.objective.saturation);
+        let calm = self.last_hard.is_none_or(|at| input.now.saturating_sub(at) > CALM);
+        if calm && input.lead.load >= FAR_OVER.max(input.policy.objective.saturation) {
+            self.hits.saturated = self.hits.saturated.max(SATURATED_HITS);
+        }
     }
 
     /// The shares of the tick before, if they were those of as many resources.
@@ -136,10 +195,9 @@ impl Memory {
     pub(super) fn count_hits(&mut self, input: &Input<'_>, demand: &DemandOnLead, present: &[u16]) {
         let objective = &input.policy.objective;
         let urgency = demand.urgency(input);
-        let overfull = input.alternates.iter().zip(&present[1..]).any(|(alternate, &share)| {
+        let overfull = present.iter().enumerate().skip(1).any(|(i, &share)| {
             share > 0
-                && demand.predicted(input.lead, alternate, f64::from(share) / 1000.0)
-                    > objective.alternate_load * OVERFULL
+                && demand.predicted(input, i, f64::from(share) / 1000.0) > objective.alternate_load * OVERFULL
         });
         count(&mut self.hits.far, urgency >= 40.0);
         count(&mut self.hits.mild, urgency > 0.0);

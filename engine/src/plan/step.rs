@@ -37,10 +37,20 @@ const SMALLEST_SHED: u16 = 20;
 const SMALLEST_RETURN: u16 = 50;
 
 /// What one tick does, from gates to scores.
-pub(super) fn decide(input: &Input<'_>, demand: &DemandOnLead, memory: &Memory, present: &[u16]) -> Step {
+/// `silent`: an alternate has a share and no voice.
+pub(super) fn decide(
+    input: &Input<'_>,
+    demand: &DemandOnLead,
+    memory: &Memory,
+    present: &[u16],
+    silent: bool,
+) -> Step {
+    let shed = shed(input, demand, memory, present[0]);
     membership(input, memory, present)
-        .or_else(|| ignorance(input))
-        .or_else(|| shed(input, demand, memory, present[0]))
+        .or_else(|| ignorance(input, shed))
+        .or_else(|| shed.filter(|step| matches!(step, Step::Place { .. })))
+        .or_else(|| silent.then_some(Step::Place { lead: present[0], trigger: Trigger::Silence }))
+        .or(shed)
         .or_else(|| rebalance(memory, present[0]))
         .or_else(|| give_back(input, demand, memory, present[0]))
         .unwrap_or(Step::Hold(Suppression::Hits))
@@ -63,10 +73,15 @@ fn membership(input: &Input<'_>, memory: &Memory, present: &[u16]) -> Option<Ste
     None
 }
 
-fn ignorance(input: &Input<'_>) -> Option<Step> {
+/// Without the lead's persona shares are held. Only more is shed, while it is not too old and others still speak: by the
+/// forecast that runs on and by what they do.
+fn ignorance(input: &Input<'_>, shed: Option<Step>) -> Option<Step> {
     let all_absent = input.alternates.iter().all(|a| a.freshness == Freshness::Absent);
+    let somebody_speaks = input.alternates.iter().any(|a| a.freshness == Freshness::Fresh);
+    let more = shed.filter(|step| matches!(step, Step::Place { .. }));
     match input.lead.freshness {
         Freshness::Fresh => None,
+        Freshness::Aged if somebody_speaks && more.is_some() => more,
         Freshness::Absent if all_absent => Some(Step::Hold(Suppression::NoPersonas)),
         _ => Some(Step::Hold(Suppression::StalePersona)),
     }

@@ -12,7 +12,7 @@ use foreshift_engine::{
     policy::Policy,
     resource::Readiness,
     shadow::{Hold, Observation, Shadow, Trial, held_back_by},
-    subset,
+    subset, work,
 };
 use proptest::{
     prelude::*,
@@ -55,14 +55,24 @@ fn plans() {
     fuzz(&(world(), world(), policy()), |(one, two, policy)| {
         let mut memory = Memory::default();
         for (lead, alternates, outlook, unseen, now) in [&one, &two, &one] {
-            let input =
-                Input { now: Duration::from_secs(*now), lead, alternates, outlook, unseen, policy: &policy };
+            let input = Input {
+                now: Duration::from_secs(*now),
+                lead,
+                alternates,
+                outlook,
+                unseen,
+                in_force: &[400, 300, 300],
+                age: Duration::from_secs(now % 400),
+                policy: &policy,
+            };
             let (decision, next) = plan(&input, memory);
             memory = next;
             prop_assert_eq!(decision.shares.iter().map(|s| u32::from(s.permille)).sum::<u32>(), 1000);
             for share in &decision.shares {
                 prop_assert!(
-                    share.predicted.is_finite() && (0.0..=100.0).contains(&share.score),
+                    share.predicted.is_finite()
+                        && (0.0..=100.0).contains(&share.score)
+                        && (work::LEAST..=work::MOST).contains(&share.work),
                     "{:?}",
                     share
                 );

@@ -106,6 +106,38 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn the_share_of_an_alternate_that_fell_silent_never_grows_and_goes_where_there_is_room(
+        alternates in alternates(), offered in 0.8..1.4_f64,
+    ) {
+        let (policy, mut memory) = (Policy::default(), Memory::default());
+        let alternates: Vec<Resource> = alternates.into_iter().map(ready).collect();
+        let lead = ready(Resource { capacity: 1.0, background: 0.0, ..alternates[0].clone() });
+        let mut lead = Resource { name: "lead".into(), ..lead };
+        let (mut share, mut before, mut last) = (1.0, u16::MAX, 0);
+        for second in 0..60 {
+            let mut seen = alternates.clone();
+            lead.load = offered * share;
+            if second >= 30 {
+                seen[1].freshness = if second < 50 { Freshness::Aged } else { Freshness::Absent };
+            }
+            let world = (lead.clone(), seen, steady(offered, SPREAD), vec![], second);
+            let (decision, next) = tick(&world, &policy, memory);
+            (memory, share) = (next, f64::from(decision.shares[0].permille) / 1000.0);
+            if second >= 30 {
+                last = decision.shares[2].target;
+                prop_assert!(last <= before, "{before} to {last}: {decision:?}");
+                before = last;
+            }
+            if decision.insufficient {
+                return Ok(());
+            }
+        }
+        prop_assert_eq!(last, 0);
+    }
+}
+
 #[test]
 fn a_square_wave_moves_the_target_at_most_twice_a_period() {
     let period = 240;

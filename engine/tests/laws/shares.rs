@@ -88,13 +88,14 @@ proptest! {
     #[test]
     fn no_alternate_is_filled_beyond_its_objective_and_none_with_room_is_left_out(
         alternates in alternates(), shed in 0.0..1.0_f64, demand in 0.0..20.0_f64, unseen in prop::array::uniform3(0.0..2.0_f64),
+        work in prop::array::uniform3(0.125..8.0_f64),
     ) {
         let policy = Policy::default();
-        let ask = Ask { shed, demand, present: &[], unseen: &unseen };
+        let ask = Ask { shed, demand, present: &[], unseen: &unseen, work: &work };
         let filled = fill(&alternates, ask, &policy);
         prop_assert!((filled.shares.iter().sum::<f64>() + filled.unplaced - shed).abs() < 1e-9);
-        for ((share, alternate), unseen) in filled.shares.iter().zip(&alternates).zip(unseen) {
-            let load = alternate.background + (share * demand + unseen) / alternate.capacity;
+        for (((share, alternate), unseen), work) in filled.shares.iter().zip(&alternates).zip(unseen).zip(work) {
+            let load = alternate.background + (share * demand * work + unseen) / alternate.capacity;
             prop_assert!(*share <= 0.0 || load <= policy.objective.alternate_load + 1e-9, "{alternate:?} at {load}");
             let full = load >= policy.objective.alternate_load - 1e-9 || *share >= 1.0;
             prop_assert!(filled.unplaced < 1e-9 || full || !may_take(alternate, 0), "{alternate:?} at {load}");

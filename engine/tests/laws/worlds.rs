@@ -98,7 +98,8 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
 pub(crate) fn tick(world: &World, policy: &Policy, memory: Memory) -> (Decision, Memory) {
     let (lead, alternates, outlook, unseen, now) = world;
     let now = Duration::from_secs(*now);
-    plan(&Input { now, lead, alternates, outlook, unseen, policy }, memory)
+    let (in_force, age) = (&[][..], SECOND * 3);
+    plan(&Input { now, lead, alternates, outlook, unseen, in_force, age, policy }, memory)
 }
 
 pub(crate) fn calm(name: &str, load: f64) -> Resource {
@@ -148,6 +149,8 @@ pub(crate) fn drive(ticks: u64, offered: impl Fn(u64) -> f64) -> Vec<u16> {
                 alternates: &alternates,
                 outlook: &outlook,
                 unseen: &[],
+                in_force: &[],
+                age: SECOND * 3,
                 policy: &policy,
             };
             let (decision, next) = plan(&input, std::mem::take(&mut memory));

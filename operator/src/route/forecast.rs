@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use foreshift_engine::{
-    demand::{Series, offered},
+    demand::{Moved, Series, offered},
     forecast::{Forecast, HORIZON_STEPS, Quantiles, Rung},
     plan::Outlook,
 };
@@ -33,6 +33,8 @@ pub struct Elsewhere<'a> {
     pub measured: &'a Measured,
     /// What its pods use without entries, in cores.
     pub idle: f64,
+    /// What an entry takes there over what it takes on the lead.
+    pub work: f64,
     /// Whether it has a share now, so that its work must be known before the sum is.
     pub sharing: bool,
 }
@@ -67,6 +69,13 @@ impl Forecasters {
         self.offered = total(capacity, &lead.fine, alternates, |m| &m.fine);
         feed(&mut self.fine, &self.offered);
         feed(&mut self.coarse, &total(capacity, &lead.coarse, alternates, |m| &m.coarse));
+    }
+
+    /// How old the newest step is that was taken; nothing while there is none.
+    #[must_use]
+    pub fn age(&self, now: Duration) -> Duration {
+        let end = |step| FINE.saturating_mul(u32::try_from(step).unwrap_or_default());
+        self.fine.last_step().map_or(Duration::ZERO, |step| now.saturating_sub(end(step)))
     }
 
     /// The forecast by the best rung not above `ceiling`, and why none better acts on the fine grid. `level` stands in
@@ -117,8 +126,10 @@ fn total(
     alternates: &[Elsewhere<'_>],
     track: impl Fn(&Measured) -> &Track,
 ) -> Series {
-    let moved: Vec<(Series, f64)> =
-        alternates.iter().map(|a| (track(a.measured).work.clone(), a.idle)).collect();
+    let moved: Vec<Moved> = alternates
+        .iter()
+        .map(|a| Moved { series: track(a.measured).work.clone(), idle: a.idle, work: a.work })
+        .collect();
     let mut sum = offered(&lead.load, capacity, &moved);
     let behind = alternates.iter().any(|a| a.sharing && track(a.measured).work.step < sum.step);
     if behind && sum.values.len() > 1 {
@@ -181,7 +192,7 @@ mod tests {
         let lead = measured("a").with_load(100, &[0.8, 0.8, 0.4]);
         let late = measured("b").with_work(99, &[0.0, 0.0]);
         let sum = |sharing| {
-            let alternate = Elsewhere { measured: &late, idle: 0.0, sharing };
+            let alternate = Elsewhere { measured: &late, idle: 0.0, work: 1.0, sharing };
             total(1.0, &lead.fine, &[alternate], |m| &m.fine)
         };
         assert_eq!((sum(true).step, sum(true).values), (99, vec![0.8, 0.8]));

@@ -21,6 +21,7 @@ use super::{
     hook::Answer,
     observe::Observed,
     resources::{Attribution, Measured, measure},
+    slices,
     validate::{ValidRoute, Verdict},
     verdicts::{Verdicts, judge},
 };
@@ -184,12 +185,14 @@ impl Planner {
             Some(forecasters) if forecasters.lead() == valid.lead.service => forecasters,
             _ => Forecasters::new(&valid.lead.service),
         };
+        let mut memory = self.memory.take().unwrap_or_default();
         let forecasters = self.forecasters.insert(forecasters);
         let elsewhere: Vec<Elsewhere<'_>> = alternates
             .iter()
             .map(|measured| Elsewhere {
                 measured,
                 idle: self.idle.get(&measured.resource.name).map_or(0.0, IdleUse::cores),
+                work: memory.work_on(&measured.resource.name, lead.resource.capacity),
                 sharing: self
                     .shares
                     .get(&measured.resource.name)
@@ -197,6 +200,7 @@ impl Planner {
             })
             .collect();
         forecasters.follow(lead, &elsewhere);
+        let age = forecasters.age(now);
         let (outlook, trust) =
             forecasters.outlook(models.model.as_deref(), valid.ceiling, lead.resource.load, now);
 
@@ -211,9 +215,10 @@ impl Planner {
             alternates: &resources,
             outlook: &outlook,
             unseen: &unseen,
+            in_force: &in_force(valid, observed),
+            age,
             policy: &valid.policy,
         };
-        let mut memory = self.memory.take().unwrap_or_default();
         // A route that only observes calls nobody, and so waits for nobody.
         let hooked = valid.hook.is_some() && route.spec.mode == Mode::Active;
         memory.wait_for(
@@ -288,12 +293,19 @@ impl Key {
     }
 }
 
+/// The shares that the listed endpoints come to, lead first, permille; empty while nothing of ours is listed.
+fn in_force(valid: &ValidRoute, observed: &Observed) -> Vec<u16> {
+    let names: Vec<&str> = valid.resources().map(|resource| resource.service.as_str()).collect();
+    let ours = observed.slices(&valid.target).filter(|slice| slices::is_ours(slice));
+    slices::realised(ours, &names).unwrap_or_default()
+}
+
 /// Enters into the ledger what the decision puts on each resource, in cores.
 fn enter(ledger: &mut Ledger, key: &Key, decision: &Decision, measured: &[Measured], now: Duration) {
     let lead = &measured[0].resource;
     let movable = (decision.offered.p50 - lead.background).max(0.0) * lead.capacity;
     for share in &decision.shares {
-        let cores = f64::from(share.permille) / 1000.0 * movable;
+        let cores = f64::from(share.permille) / 1000.0 * movable * share.work;
         ledger.record(&key.service(&share.resource), &key.to_string(), cores, now);
     }
 }

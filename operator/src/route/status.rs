@@ -160,6 +160,8 @@ fn shares(plan: &Plan, programmed: Option<&[u16]>) -> Vec<ResourceShare> {
         load: Some(Decimal::rounded(share.load, 2)),
         p90: Some(Decimal::rounded(share.predicted, 2)),
         fresh: share.freshness.to_string(),
+        work_per_entry: (i > 0).then(|| Decimal::rounded(share.work, 2)),
+        trouble: share.trouble.map(|trouble| trouble.to_string()),
     };
     plan.decision.shares.iter().enumerate().map(one).collect()
 }

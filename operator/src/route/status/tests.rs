@@ -28,6 +28,8 @@ fn share(resource: &str, permille: u16) -> Share {
         predicted: 0.5,
         freshness: Freshness::Fresh,
         readiness: Readiness::Inconclusive,
+        work: 1.0,
+        trouble: None,
     }
 }
 
