@@ -34,9 +34,11 @@ test-chart: ## CRDs, helm lint, kubeconform, refused values
 test-e2e: ## the demo on the local cluster, then the tests that need it installed
 	@$(TEST) e2e
 
-.PHONY: fuzz bench-engine golden goals
+.PHONY: fuzz fuzz-models bench-engine golden goals
 fuzz: ## the laws of the engine, on CASES=1000000 random worlds
 	@FUZZ_CASES=$(or $(CASES),1000000) cargo test --workspace --locked --test laws fuzz
+fuzz-models: ## CASES=20000 spoilt copies of the shipped model: refused, or still answering quantiles
+	@FUZZ_CASES=$(or $(CASES),20000) cargo test --workspace --locked --test mutations
 bench-engine: build ## time of an assignment and of a plan, into target/bench/engine.json; entries a second of the simulator
 	@cargo bench --locked --package foreshift-engine --bench engine
 	@$(TARGET)/debug/foreshift-simulator bench
