@@ -20,7 +20,7 @@ footprint: ## memory and CPU of agents and operator on the local cluster; run it
 demo-clean: ## remove what the demo made in the cluster, and Foreshift itself
 	@e2e/demo/clean
 
-.PHONY: test test-unit test-apiserver test-models test-chart test-e2e
+.PHONY: test test-unit test-apiserver test-models test-peers test-chart test-e2e
 test: ## all checks and tests, phase by phase, ending with a table of the time they took
 	@$(TEST)
 test-unit: ## unit and property tests of all crates
@@ -29,6 +29,8 @@ test-apiserver: ## the operator's reconciles against a real kube-apiserver and e
 	@$(TEST) apiserver
 test-models: ## the shipped model against its card, its golden vectors and onnxruntime
 	@$(TEST) models
+test-peers: ## the entry router's doors before a real Envoy and a Python client
+	@$(TEST) peers
 test-chart: ## CRDs, helm lint, kubeconform, refused values
 	@$(TEST) chart
 test-e2e: ## the demo on the local cluster, then the tests that need it installed
@@ -47,7 +49,7 @@ golden: build ## simulate all scenarios with every policy, and write the tables 
 goals: build ## hold the simulated figures against the project's goals
 	@$(TARGET)/debug/foreshift-simulator goals
 
-.PHONY: setup build fmt lint crds images train train-impact record-impact
+.PHONY: setup build fmt lint crds proto images train train-impact record-impact
 setup: ## install what is missing: Debian packages, Rust components, cargo-deny
 	@e2e/setup
 build: ## all crates, with the profile that tests, images and demo share
@@ -59,6 +61,9 @@ lint: ## formatting, clippy, shellcheck, cargo-deny
 crds: ## write crds/ and the chart's copy anew from the Rust types
 	@UPDATE=1 cargo test --workspace --locked --test crds
 	@cp crds/*.yaml charts/foreshift/crds/
+proto: ## write the code of entry-router/proto anew, and the JSON API's description
+	@cargo run --quiet --manifest-path entry-router/proto/generate/Cargo.toml --target-dir $(TARGET)/proto
+	@UPDATE=1 cargo test --locked --package foreshift-doors openapi
 images: build ## image archives for the local cluster, into target/images/
 	@e2e/images/build
 train: build ## train the load forecaster on the traces in DATA=folder, into models/ and the chart

@@ -18,6 +18,12 @@ pub struct Args {
     /// Where health, metrics and the last decisions are served.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9101")]
     pub admin: SocketAddr,
+    /// Where journal services that send entries themselves ask, by gRPC or JSON; closed by default.
+    #[arg(long, value_name = "ADDRESS")]
+    pub api: Option<SocketAddr>,
+    /// Where Envoy and other gateways ask for endpoints, by external processing; closed by default.
+    #[arg(long, value_name = "ADDRESS")]
+    pub picker: Option<SocketAddr>,
     /// Threads that serve; one a core by default.
     #[arg(long, value_name = "COUNT")]
     pub threads: Option<usize>,

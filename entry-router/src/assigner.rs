@@ -213,6 +213,14 @@ impl Held {
         self.end(outcome);
     }
 
+    /// It was acknowledged, after this long as its sender says.
+    pub fn finish_after(mut self, took: Duration) {
+        if let Some(ticket) = self.ticket.take() {
+            let at = self.at.saturating_add(took).min(self.shared.now());
+            self.shared.heart().finish(&self.chosen, ticket, Outcome::Acknowledged, at);
+        }
+    }
+
     /// The entry was served elsewhere than where it was assigned, as an endpoint picker hears in hindsight. An
     /// endpoint that is not of this route changes nothing.
     pub fn served_by(&mut self, endpoint: SocketAddr) {

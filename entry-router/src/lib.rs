@@ -2,11 +2,13 @@
 //!
 //! [`assigner`] is the heart that every door shares: it chooses a resource and an endpoint for an entry, counts it as in
 //! flight, and learns from what becomes of it. [`standing`] tells it once a tick what the route's resources are, [`proxy`] is
-//! the door that entries pass through, and [`admin`] tells people and machines what goes on.
+//! the door that entries pass through, [`doors`] are those for who moves entries himself, and [`admin`] tells people and machines what goes on.
 
 pub mod admin;
 pub mod args;
 pub mod assigner;
+mod desk;
+pub mod doors;
 pub mod entry;
 pub mod metrics;
 pub mod process;

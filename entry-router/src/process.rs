@@ -1,7 +1,7 @@
 //! Starts every task and thread and joins them all.
 //!
-//! One control thread ticks: it reads the standing of all routes and answers on the admin port. The proxy's threads
-//! serve, and go on with what they know when nothing new comes.
+//! One control thread ticks: it reads the standing of all routes and answers on the admin port. The threads of the proxy
+//! and of the doors serve, and go on with what they know when nothing new comes.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     admin::{self, Ready},
     args::Args,
+    doors::Doors,
     metrics,
     proxy::Proxy,
     routes::Routes,
@@ -52,10 +53,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         args.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
     let proxy = Proxy::start(args.listen, threads, &routes, args.route.as_ref(), args.limits(), &stop)
         .with_context(|| format!("cannot listen on {}; give --listen another address", args.listen))?;
+    let doors = Doors::open(args, &routes, &stop)?;
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = control.block_on(control_until_stopped(args, &routes, &proxy, &stopper, stop));
     // However it ended, what is under way ends first.
     stopper.stop();
+    doors.join();
     proxy.join();
     ended
 }

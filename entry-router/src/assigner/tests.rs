@@ -130,6 +130,15 @@ fn an_entry_that_was_served_elsewhere_is_counted_there() {
 }
 
 #[test]
+fn a_sender_says_how_long_its_entry_took_and_cannot_say_longer_than_it_was_away() {
+    let assigner = assigner(0.0, vec![member("a", 8.0, &[1]), member("b", 8.0, &[2])]);
+    let (_, held) = assigner.assign(&ENTRY, &[], None).unwrap();
+    held.finish_after(Duration::from_hours(1));
+    let tally = assigner.tally();
+    assert_eq!((tally.in_flight, tally.resources[0].outcomes[Outcome::Acknowledged as usize]), (0, 1));
+}
+
+#[test]
 fn a_small_part_explores_alternates_while_the_lead_has_room() {
     let assigner = assigner(0.03, vec![member("a", 1e6, &[1]), member("b", 1e6, &[2])]);
     for _ in 0..5000 {

@@ -72,7 +72,7 @@ pub fn read(path: &Path) -> Result<Vec<Standing>, Error> {
     parse(&name, &text)
 }
 
-fn parse(name: &str, text: &str) -> Result<Vec<Standing>, Error> {
+pub(crate) fn parse(name: &str, text: &str) -> Result<Vec<Standing>, Error> {
     let file: File =
         serde_saphyr::from_str(text).map_err(|error| Error::Parse(name.into(), error.to_string()))?;
     file.routes.into_iter().map(Route::standing).collect()
