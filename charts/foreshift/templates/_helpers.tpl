@@ -16,6 +16,7 @@
 
 {{- define "foreshift.operator" -}}{{ include "foreshift.fullname" . }}-operator{{- end -}}
 {{- define "foreshift.agent" -}}{{ include "foreshift.fullname" . }}-node-agent{{- end -}}
+{{- define "foreshift.router" -}}{{ include "foreshift.fullname" . }}-entry-router{{- end -}}
 
 {{- define "foreshift.models" -}}
 {{- .Values.model.existingConfigMap | default (printf "%s-models" (include "foreshift.fullname" .)) -}}

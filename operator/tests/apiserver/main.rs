@@ -17,7 +17,10 @@ use foreshift_api::{
     JournalRoute, ResourcePersona,
     journal_route::{Phase, condition},
 };
-use k8s_openapi::api::{coordination::v1::Lease, discovery::v1::EndpointSlice, events::v1::Event};
+use k8s_openapi::{
+    api::{coordination::v1::Lease, discovery::v1::EndpointSlice, events::v1::Event},
+    jiff::Timestamp,
+};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -100,6 +103,39 @@ async fn a_saturated_lead_sheds_and_says_why() {
         events.iter().any(|event| event.reason.as_deref() == Some("Shifting"))
     };
     eventually(SOON, "the event is told", told).await;
+}
+
+#[tokio::test]
+async fn what_the_router_saw_stays_in_the_status_and_closes_the_gate() {
+    let shop = Shop::with_backends("shadowed").await;
+    let mut route = objects::route("journal");
+    route["spec"]["shadow"] = json!({"required": true});
+    shop.apply_route(&route).await.unwrap();
+    shop.publish_personas(0.2).await;
+    let shadow_ready = condition::SHADOW_READY;
+    let held = async || shop.flag(shadow_ready).await == "False";
+    eventually(SOON, "nothing is known of the alternate", held).await;
+    let now = Timestamp::now();
+    shop.tell_as_router(json!({
+        "shadow": [{
+            "resource": "b", "observer": "router-0", "at": now, "readiness": "Ready", "samples": 240,
+            "latencyRatio": {"low": "0.9", "high": "1.1"}, "excessErrors": {"low": "-0.01", "high": "0.002"},
+        }],
+        "outcomes": [{
+            "resource": "b", "class": "audit", "observer": "router-0", "at": now, "affinity": 83, "samples": 500,
+            "errorRatio": "0", "meanServiceTime": "0.021",
+        }],
+    }))
+    .await;
+    let open = async || {
+        shop.publish_personas(0.2).await;
+        let status = shop.status().await;
+        shop.flag(shadow_ready).await == "True"
+            && status.shares.iter().any(|b| b.readiness == "Ready" && b.score_parts.affinity == 83)
+    };
+    eventually(SOON, "the verdict opens the gate and the outcome ranks", open).await;
+    let status = shop.status().await;
+    assert_eq!((status.shadow.len(), status.outcomes.len()), (1, 1), "the operator leaves them alone");
 }
 
 #[tokio::test]

@@ -93,6 +93,17 @@ impl Shop {
         }
     }
 
+    /// Writes into the status of the route `journal` as the entry router does.
+    pub(crate) async fn tell_as_router(&self, status: Value) {
+        let routes: Api<JournalRoute> = Api::namespaced(self.admin.clone(), &self.namespace);
+        let told = json!({
+            "apiVersion": "foreshift.dev/v1alpha1", "kind": "JournalRoute", "metadata": {"name": "journal"},
+            "status": status,
+        });
+        let params = PatchParams::apply(foreshift_api::ROUTER_FIELD_MANAGER);
+        routes.patch_status("journal", &params, &Patch::Apply(&told)).await.unwrap();
+    }
+
     /// The status of the route `journal`; empty while it has none.
     pub(crate) async fn status(&self) -> JournalRouteStatus {
         let routes: Api<JournalRoute> = Api::namespaced(self.admin.clone(), &self.namespace);
