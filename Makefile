@@ -51,6 +51,10 @@ golden: build ## simulate all scenarios with every policy, and write the tables 
 goals: build ## hold the simulated figures against the project's goals
 	@$(TARGET)/debug/foreshift-simulator goals
 
+.PHONY: bench-picker
+bench-picker: build ## what the endpoint picker costs an Envoy, into target/bench/router-picker.json
+	@e2e/bench/picker
+
 .PHONY: setup build fmt lint crds proto images train train-impact record-impact
 setup: ## install what is missing: Debian packages, Rust components, cargo-deny
 	@e2e/setup
