@@ -1,9 +1,11 @@
 //! `JournalRoute`: a lead, its alternates, and how entries may move between them.
 
+mod observation;
 mod observed;
 mod spec;
 mod status;
 
+pub use observation::{ClassReference, Observation};
 pub use observed::{ClassOutcome, Range, ShadowReadiness, ShadowVerdict};
 pub use spec::{
     Classify, FailurePolicy, ForecastSpec, HeaderMatch, HeaderName, Hook, HorizonLimit, HttpRouteTarget,

@@ -5,7 +5,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Decimal, Span};
+use crate::{
+    Decimal, Span,
+    journal_route::{ClassReference, Observation},
+};
 
 /// What people and the operator ask of a persona.
 #[derive(CustomResource, KubeSchema, Deserialize, Serialize, Clone, Debug, Default, PartialEq)]
@@ -88,6 +91,17 @@ pub struct WorkloadSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128), inner(length(max = 64)))]
     pub pods: Vec<String>,
+    /// What to read of the pods' metrics; absent where no route asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Observation>,
+    /// IP addresses of the pods, where metrics are read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(max = 45)))]
+    pub addresses: Vec<String>,
+    /// How long entries take elsewhere: what the node's affinity is measured against.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub reference: Vec<ClassReference>,
 }
 
 /// What the agent measured, and what the operator forecasts from it.
@@ -268,9 +282,12 @@ pub struct Affinity {
     pub score: i32,
     /// Entries behind the score.
     pub samples: i64,
-    /// Mean service time.
+    /// Part of them that were errors, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mean_service_time: Option<Span>,
+    pub error_ratio: Option<Decimal>,
+    /// Mean service time of those that succeeded, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_service_time: Option<Decimal>,
     /// Who saw it: `agent` or `router`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub observer: String,

@@ -1,9 +1,10 @@
 //! The arithmetic of a node's persona: signals in, load and scores out.
 //!
-//! [`load`] says how much is asked of the node, [`score`] turns it and the slow signals into 0 to 100,
-//! [`decay`] keeps those slow signals, [`grid`] keeps the windows that the forecaster reads, and [`publish`]
-//! says when a new persona is worth telling.
+//! [`load`] says how much is asked of the node and [`affinity`] how well it answers, [`score`] turns them and the
+//! slow signals into 0 to 100, [`decay`] keeps those slow signals, [`grid`] keeps the windows that the forecaster
+//! reads, and [`publish`] says when a new persona is worth telling.
 
+pub mod affinity;
 pub mod decay;
 pub mod grid;
 pub mod load;

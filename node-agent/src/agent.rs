@@ -10,11 +10,12 @@ use std::{
 
 use k8s_openapi::jiff::Timestamp;
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval},
 };
 
 use crate::{
+    entries::Answered,
     metrics::{Metrics, Which},
     outage::Outage,
     persona::{Persona, Report},
@@ -78,6 +79,7 @@ impl Agent {
     pub async fn run(
         mut self,
         known: watch::Receiver<Known>,
+        mut answered: mpsc::Receiver<Answered>,
         reports: watch::Sender<Option<Arc<Report>>>,
         mut stop: watch::Receiver<bool>,
     ) {
@@ -90,6 +92,9 @@ impl Agent {
             tokio::select! {
                 now = ticks.tick() => {
                     let known = known.borrow().clone();
+                    while let Ok(look) = answered.try_recv() {
+                        self.persona.answered(&look);
+                    }
                     if let Some(report) = self.turn(now.max(start) - start, &known) {
                         reports.send_replace(Some(Arc::new(report)));
                     }
@@ -197,7 +202,8 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let (report, reports) = watch::channel(None);
         let (_, known) = watch::channel(Known::default());
-        let task = tokio::spawn(agent.run(known, report, stopped));
+        let (_, answered) = mpsc::channel(1);
+        let task = tokio::spawn(agent.run(known, answered, report, stopped));
         Bench { tree, sampling, reports, stop, task }
     }
 

@@ -1,4 +1,4 @@
-//! Wires the agent together: one thread, four tasks, and the early end of any of them ends the process.
+//! Wires the agent together: one thread, five tasks, and the early end of any of them ends the process.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -8,6 +8,7 @@ use foreshift_node_agent::{
     admin::{self, Admin},
     agent::Agent,
     args::Args,
+    entries::{Observer, WAITING_MAX, may_be_a_pod},
     logging,
     metrics::Metrics,
     persona::{Identity, Persona},
@@ -23,7 +24,12 @@ use kube::Client;
 use prometheus_client::registry::Registry;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
 use tracing::info;
 
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,12 +53,14 @@ async fn main() -> anyhow::Result<()> {
 
     let mut registry = Registry::with_prefix("foreshift_agent");
     let metrics = Metrics::register(&mut registry);
+    let observer = Observer::new(metrics.clone(), may_be_a_pod);
     let agent = Agent::new(sources, persona, store, metrics.clone(), Timestamp::now);
     let mut dice = SmallRng::seed_from_u64(now.as_nanosecond() as u64);
     let publisher = Publisher::new(client.clone(), &args.node_name, metrics, move || dice.random());
     let (stop, stopped) = watch::channel(false);
     let (tell_known, known) = watch::channel(Known::default());
     let (tell_report, reports) = watch::channel(None);
+    let (tell_answered, answered) = mpsc::channel(WAITING_MAX);
     let (tell_attempt, attempted) = watch::channel(false);
     let admin = Admin {
         registry: Arc::new(registry),
@@ -63,7 +71,8 @@ async fn main() -> anyhow::Result<()> {
 
     let mut tasks = JoinSet::new();
     tasks.spawn(admin::serve(listener, admin, stopped.clone()));
-    tasks.spawn(agent.run(known.clone(), tell_report, stopped.clone()).map(Ok));
+    tasks.spawn(agent.run(known.clone(), answered, tell_report, stopped.clone()).map(Ok));
+    tasks.spawn(until(stopped.clone(), observer.run(known.clone(), tell_answered)));
     tasks.spawn(until(stopped.clone(), async move { publisher.run(reports, known, tell_attempt).await }));
     tasks.spawn(until(stopped, async move { follow(client, &args.node_name, tell_known).await }));
     tokio::select! {

@@ -24,6 +24,8 @@ pub struct Which {
 /// All of them; clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    /// Looks at pods' metrics by outcome: `read`, or what went wrong.
+    pub scrapes: Family<Which, Counter>,
     /// Samples by outcome: `taken`, `failed`.
     pub samples: Family<Which, Counter>,
     /// Time that one sample took.
@@ -44,6 +46,7 @@ impl Metrics {
     /// Registers all of them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
+            scrapes: Family::default(),
             samples: Family::default(),
             sample_duration: Histogram::new(exponential_buckets(0.0001, 2.0, 12)),
             publishes: Family::default(),
@@ -52,8 +55,9 @@ impl Metrics {
             load: Gauge::default(),
             scores: Family::default(),
         };
-        let Self { samples, sample_duration, publishes, publish_errors, status_bytes, load, scores } =
+        let Self { scrapes, samples, sample_duration, publishes, publish_errors, status_bytes, load, scores } =
             metrics.clone();
+        registry.register("scrapes", "Looks at the metrics of observed pods by outcome", scrapes);
         registry.register("samples", "Samples of the node by outcome", samples);
         registry.register_with_unit(
             "sample_duration",

@@ -3,6 +3,7 @@
 //! [`Persona::observe`] takes a sample in, [`Persona::report`] gives the status to publish and what the publish
 //! rule compares. Loads and scores are the engine's; what outlives a restart is a [`Memory`].
 
+mod answers;
 mod budget;
 mod memory;
 mod series;
@@ -15,6 +16,7 @@ use foreshift_api::{
     resource_persona::{CostSpec, ResourcePersonaStatus, WorkloadSpec},
 };
 use foreshift_engine::persona::{
+    affinity::{self, Outcomes, Tally},
     decay::{Decayed, DecayedCount},
     load::{self, Limit, Usage},
     publish::Snapshot,
@@ -22,8 +24,11 @@ use foreshift_engine::persona::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use self::series::Series;
-use crate::sample::{Sample, WorkloadSample};
+use self::{answers::Answers, series::Series};
+use crate::{
+    entries::Answered,
+    sample::{Sample, WorkloadSample},
+};
 
 pub use self::{
     budget::STATUS_BYTES,
@@ -36,6 +41,9 @@ pub const HALF_LIFE: Span = Span::from_secs(6 * 3600);
 /// What is shown of CPU, memory and network is a mean that forgets half in this time: calmer than one sample,
 /// and no older than a publish.
 const SHOWN_HALF_LIFE: Duration = Duration::from_secs(1);
+
+/// As many entries without errors are believed in beforehand: one error is no unsteady node.
+const ERRORS_PRIOR: f64 = 100.0;
 
 /// What the node costs, as far as the command line knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -91,6 +99,9 @@ pub struct Persona {
     ready: Decayed,
     contention: Decayed,
     restarts: DecayedCount,
+    answered: DecayedCount,
+    errors: DecayedCount,
+    outcomes: Outcomes,
     conditions: Vec<Condition>,
 }
 
@@ -101,6 +112,7 @@ struct Observed {
     cpu: Calmed,
     memory: Usage,
     pods: usize,
+    answers: Answers,
 }
 
 /// The three dimensions as they are shown.
@@ -142,6 +154,9 @@ impl Persona {
             ready: Decayed::default(),
             contention: Decayed::default(),
             restarts: DecayedCount::default(),
+            answered: DecayedCount::default(),
+            errors: DecayedCount::default(),
+            outcomes: Outcomes::default(),
             conditions: Vec::new(),
         };
         if let Some(memory) = memory {
@@ -164,9 +179,24 @@ impl Persona {
         self.contention.observe(contention, elapsed, self.half_life);
         let restarts = sample.workloads.iter().map(|workload| workload.restarts).sum();
         self.restarts.observe(restarts, elapsed, self.half_life);
+        self.answered.observe(0.0, elapsed, self.half_life);
+        self.errors.observe(0.0, elapsed, self.half_life);
+        self.outcomes.fade(elapsed);
         self.observe_workloads(&sample);
         self.failure = None;
         self.newest = Some(sample);
+    }
+
+    /// The observed pods of a Service answered entries.
+    pub fn answered(&mut self, look: &Answered) {
+        let key = (look.namespace.clone(), look.service.clone());
+        let Some(observed) = self.workloads.get_mut(&key) else { return };
+        observed.answers.observe(look);
+        for (class, batch) in &look.classes {
+            self.outcomes.observe(class, *batch);
+            self.answered.observe(batch.entries, Duration::ZERO, self.half_life);
+            self.errors.observe(batch.errors.min(batch.entries), Duration::ZERO, self.half_life);
+        }
     }
 
     /// The node could not be sampled; the persona says so until it can be.
@@ -200,6 +230,7 @@ impl Persona {
             observed.series.push(sample.unix, workload.cpu.used);
             observed.cpu.observe(workload.cpu, sample.elapsed);
             (observed.memory, observed.pods) = (workload.memory, workload.pods);
+            observed.answers.pass(sample.elapsed);
         }
     }
 
@@ -213,7 +244,9 @@ impl Persona {
             scores: Scores {
                 capacity: score::capacity(limit, &cpu),
                 stability: score::stability(&self.steadiness()),
-                affinity: score::NEUTRAL,
+                affinity: affinity::mean(
+                    self.affinities(surroundings).map(|(_, tally, score)| (score, tally.entries())),
+                ),
                 cost: score::cost(hourly, self.costing.reference),
             },
             load: limit.load,
@@ -224,11 +257,23 @@ impl Persona {
     fn steadiness(&self) -> Steadiness {
         Steadiness {
             ready_ratio: self.ready.mean(1.0),
-            // The agent sees no entries, so no errors of theirs: who routes them reports those.
-            error_ratio: 0.0,
+            error_ratio: self.errors.get() / (self.answered.get() + ERRORS_PRIOR),
             contention: self.contention.mean(0.0),
             restarts: self.restarts.get(),
         }
+    }
+
+    /// Every class with its affinity, against what the other resources' nodes take.
+    fn affinities<'a>(
+        &'a self,
+        surroundings: &'a Surroundings,
+    ) -> impl Iterator<Item = (&'a str, &'a Tally, f64)> {
+        self.outcomes.iter().map(|(class, tally)| {
+            let mut references = surroundings.workloads.iter().flat_map(|workload| &workload.reference);
+            let reference = references.find(|reference| reference.class == class);
+            let reference = reference.map(|reference| reference.time_to_success.get());
+            (class, tally, tally.affinity(reference))
+        })
     }
 
     fn watts(&self) -> Option<f64> {

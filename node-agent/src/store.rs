@@ -118,7 +118,12 @@ mod tests {
     fn memory() -> Memory {
         Memory {
             status: ResourcePersonaStatus { boot_id: "0a1b".into(), ..ResourcePersonaStatus::default() },
-            averages: Averages { ready: (0.25, 0.5), contention: (0.1, 0.5), restarts: 3.0 },
+            averages: Averages {
+                ready: (0.25, 0.5),
+                contention: (0.1, 0.5),
+                restarts: 3.0,
+                answered: (9.0, 1.0),
+            },
         }
     }
 

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use foreshift_api::{
     Decimal, ResourcePersonaStatus, Span,
-    resource_persona::{CostSpec, Dimension, WattsSource},
+    journal_route::{ClassReference, Observation},
+    resource_persona::{CostSpec, Dimension, WattsSource, WorkloadSpec},
 };
 use foreshift_engine::persona::{
+    affinity::Batch,
     load::Usage,
     score::{PowerModel, Prices},
 };
 use foreshift_node_agent::{
+    entries::Answered,
     persona::{Costing, HALF_LIFE, Identity, Memory, Persona, Report, STATUS_BYTES, Surroundings},
     sample::{Sample, WorkloadSample},
 };
@@ -293,4 +296,116 @@ proptest! {
             prop_assert_eq!(again, status);
         }
     }
+}
+
+/// A look at pods of `service` after two seconds: entries of one class, errors among them, seconds of the others.
+fn look(service: &str, class: &str, entries: f64, errors: f64, seconds: f64) -> Answered {
+    Answered {
+        namespace: "shop".into(),
+        service: service.into(),
+        elapsed: Duration::from_secs(2),
+        classes: [(class.to_owned(), Batch { entries, errors, seconds })].into(),
+        pods: 1,
+        failure: None,
+    }
+}
+
+/// A minute in which `journal-a` answers 100 entries a second, and what the node knows of the other resources.
+fn answering(persona: &mut Persona, errors: f64, service_time: f64, surroundings: &Surroundings) {
+    for second in 1..=60 {
+        let mut sample = sample(START + f64::from(second), 0.3);
+        sample.workloads = vec![workload("journal-a", 0.3)];
+        persona.observe(sample, surroundings);
+        if second % 2 == 0 {
+            let served = 200.0 - errors;
+            persona.answered(&look("journal-a", "audit", 200.0, errors, served * service_time));
+        }
+    }
+}
+
+fn compared_with(time_to_success: f64) -> Surroundings {
+    let reference = ClassReference { class: "audit".into(), time_to_success: Decimal::new(time_to_success) };
+    let workload = WorkloadSpec {
+        namespace: "shop".into(),
+        service: "journal-a".into(),
+        metrics: Some(Observation::default()),
+        reference: vec![reference],
+        ..WorkloadSpec::default()
+    };
+    Surroundings { workloads: vec![workload], ..ready() }
+}
+
+#[test]
+fn entries_that_pods_answer_become_rate_errors_and_affinity() {
+    let mut persona = fresh();
+    let surroundings = compared_with(0.02);
+    answering(&mut persona, 0.0, 0.01, &surroundings);
+    let status = persona.report(&surroundings).unwrap().status;
+    let row = &status.workloads[0];
+    assert_eq!(row.entries_per_second.unwrap().get(), 100.0);
+    assert_eq!(row.error_ratio.unwrap().get(), 0.0);
+    let class = &status.affinity[0];
+    assert_eq!((class.class.as_str(), class.score, class.observer.as_str()), ("audit", 67, "agent"));
+    assert_eq!(class.mean_service_time.unwrap().get(), 0.01);
+    assert_eq!((status.scores.unwrap().affinity, status.scores.unwrap().stability), (67, 100));
+    assert_eq!(condition(&status, "Observed").0, "True");
+}
+
+#[test]
+fn errors_lower_stability_and_affinity_however_fast_they_are() {
+    let mut persona = fresh();
+    let surroundings = compared_with(0.02);
+    answering(&mut persona, 100.0, 0.01, &surroundings);
+    let status = persona.report(&surroundings).unwrap().status;
+    let ratio = status.workloads[0].error_ratio.unwrap().get();
+    assert!((0.45..=0.5).contains(&ratio), "{ratio}");
+    assert!((50..=51).contains(&status.affinity[0].score), "twice as fast, half of it in vain: {status:?}");
+    assert!((50..=52).contains(&status.scores.unwrap().stability));
+}
+
+#[test]
+fn pods_that_fall_silent_are_not_known_any_more_and_the_reason_is_told() {
+    let mut persona = fresh();
+    let surroundings = compared_with(0.02);
+    answering(&mut persona, 0.0, 0.01, &surroundings);
+    let failure = Some("10.0.0.7:9464: no whole page within 1500 ms".to_owned());
+    persona.answered(&Answered { pods: 0, failure, ..look("journal-a", "audit", 0.0, 0.0, 0.0) });
+    for second in 61..=80 {
+        let mut sample = sample(START + f64::from(second), 0.3);
+        sample.workloads = vec![workload("journal-a", 0.3)];
+        persona.observe(sample, &surroundings);
+    }
+    let status = persona.report(&surroundings).unwrap().status;
+    assert_eq!((status.workloads[0].entries_per_second, status.workloads[0].error_ratio), (None, None));
+    let observed = status.conditions.iter().find(|condition| condition.type_ == "Observed").unwrap();
+    assert_eq!(observed.reason, "NotRead");
+    assert!(observed.message.contains("shop/journal-a: 10.0.0.7:9464"), "{}", observed.message);
+}
+
+#[test]
+fn what_was_learned_of_entries_outlives_a_restart() {
+    let mut before = fresh();
+    let surroundings = compared_with(0.02);
+    answering(&mut before, 20.0, 0.01, &surroundings);
+    let memory = before.memory(&surroundings).unwrap();
+    let mut after = persona(Costing::default(), Some(memory.clone()), START + 61.0);
+    after.observe(sample(START + 62.0, 0.3), &surroundings);
+    let [before, after] = [memory.status, after.report(&surroundings).unwrap().status];
+    assert!((before.affinity[0].score - after.affinity[0].score).abs() <= 1);
+    assert!((before.scores.unwrap().stability - after.scores.unwrap().stability).abs() <= 1);
+}
+
+#[test]
+fn a_flood_of_classes_stays_within_the_budget() {
+    let mut persona = fresh();
+    let surroundings = compared_with(0.02);
+    answering(&mut persona, 0.0, 0.01, &surroundings);
+    for n in 0..500 {
+        let class = format!("{n:03}{}", "\"".repeat(60));
+        persona.answered(&look("journal-a", &class, 1000.0, 10.0, 1.0));
+    }
+    let report = persona.report(&surroundings).unwrap();
+    assert!(!report.status.affinity.is_empty() && report.status.affinity.len() <= 32);
+    assert!(serde_json::to_vec(&report.status).unwrap().len() <= STATUS_BYTES);
+    assert!(!report.status.workloads[0].fine.is_empty(), "the series of the Service fit too");
 }

@@ -1,8 +1,9 @@
-//! What the operator writes to personas: which workloads an agent observes, and the forecast of its node.
+//! What the operator writes to personas: what an agent observes and compares, and the forecast of its node.
 
 pub mod forecast;
 pub mod freshness;
 pub mod record;
+pub mod reference;
 pub mod workloads;
 
 use std::{sync::Arc, time::Duration};

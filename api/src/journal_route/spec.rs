@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::JournalRouteStatus;
+use super::{observation::Observation, status::JournalRouteStatus};
 use crate::{Decimal, Percent, Span};
 
 /// Moves a portion of a lead's journal entries to alternates before the lead saturates.
@@ -87,6 +87,13 @@ pub struct JournalRouteSpec {
     /// Where an entry's type, source and destination are read from; used by the entry router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classify: Option<Classify>,
+    /// Metrics of the resources' pods that tell how long entries take and which fail. Absent: nobody asks the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("!self.durationMetric.endsWith('_bucket') && !self.durationMetric.endsWith('_sum') && !self.durationMetric.endsWith('_count')")
+        .message("durationMetric names the histogram; leave _bucket, _sum or _count away"))]
+    #[x_kube(validation = Rule::new("self.classLabel != self.errorLabel")
+        .message("classLabel and errorLabel are the same label; name the one that holds the class and the one that tells errors"))]
+    pub observation: Option<Observation>,
     /// What happens when nothing is known of any resource.
     #[serde(default)]
     pub failure_policy: FailurePolicy,

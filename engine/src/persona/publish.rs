@@ -13,12 +13,12 @@ pub const SHORTEST: Duration = Duration::from_secs(2);
 /// The load from which a crossing does not wait for [`SHORTEST`]: what shares are moved for at once.
 const SATURATION: f64 = THRESHOLDS[1];
 
-/// Publish at the latest after this much, less up to a fifth of it by jitter.
+/// Publish at the latest after this much, less up to a tenth of it by jitter.
 pub const LONGEST: Duration = Duration::from_mins(1);
 
 const SCORE_CHANGE: f64 = 5.0;
 const LOAD_CHANGE: f64 = 0.05;
-const JITTER: f64 = 0.2;
+const JITTER: f64 = 0.1;
 const LEAD_LOAD: f64 = 0.3;
 const LEAD_PART: f64 = 0.05;
 
@@ -191,7 +191,7 @@ mod tests {
         let quiet = at(0.2);
         assert_eq!(after(59, &quiet, &quiet), None);
         assert_eq!(after(60, &quiet, &quiet), Some(Due::Quiet));
-        assert_eq!(due(Some(&quiet), &quiet, Duration::from_secs(48), 1.0), Some(Due::Quiet));
+        assert_eq!(due(Some(&quiet), &quiet, Duration::from_secs(54), 1.0), Some(Due::Quiet));
         assert_eq!(due(Some(&quiet), &quiet, Duration::from_secs(47), 1.0), None);
     }
 

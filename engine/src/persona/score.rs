@@ -18,7 +18,7 @@ pub struct Scores {
     pub capacity: f64,
     /// See [`stability`].
     pub stability: f64,
-    /// [`NEUTRAL`] until it is learned per class of entries.
+    /// See [`super::affinity`]; [`NEUTRAL`] where no entries are seen.
     pub affinity: f64,
     /// See [`cost`].
     pub cost: f64,

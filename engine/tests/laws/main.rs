@@ -1,5 +1,6 @@
 //! Laws of the engine: they hold for any numbers, any clock and any history.
 
+mod affinity;
 mod entries;
 mod fuzz;
 mod movement;

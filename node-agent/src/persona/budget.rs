@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use foreshift_api::resource_persona::{ResourcePersonaStatus, WorkloadStatus};
+use foreshift_api::resource_persona::{Affinity, ResourcePersonaStatus, WorkloadStatus};
 use serde::Serialize;
 
 /// Bytes of JSON that the agent writes at most. The whole status stays under 8 KiB: the rest is for the
@@ -36,6 +36,22 @@ pub(super) fn fill(status: &mut ResourcePersonaStatus, rows: &[WorkloadStatus], 
     }
     status.workloads = kept.into_iter().flatten().collect();
     wanted - status.workloads.len()
+}
+
+/// Bytes of JSON for the affinities at most.
+const AFFINITY_BYTES: usize = 2560;
+
+/// As many of `rows`, in their order, as may be told of.
+pub(super) fn affinity(mut rows: Vec<Affinity>) -> Vec<Affinity> {
+    let mut left = AFFINITY_BYTES;
+    let fitting = rows.iter().take_while(|row| {
+        let rest = left.checked_sub(size(row) + 1);
+        left = rest.unwrap_or(0);
+        rest.is_some()
+    });
+    let fitting = fitting.count();
+    rows.truncate(fitting);
+    rows
 }
 
 /// Bytes of JSON; what cannot be written counts as too large.

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use foreshift_api::resource_persona::ResourcePersonaStatus;
-use foreshift_engine::persona::decay::{Decayed, DecayedCount};
+use foreshift_api::{Decimal, resource_persona::ResourcePersonaStatus};
+use foreshift_engine::persona::{
+    affinity::Tally,
+    decay::{Decayed, DecayedCount},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Observed, Persona, series::Series};
+
+/// A published error ratio counts as that of so many entries.
+const PUBLISHED_ENTRIES: f64 = 1000.0;
 
 /// A persona at rest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +32,9 @@ pub struct Averages {
     pub contention: (f64, f64),
     /// Restarts and OOM kills.
     pub restarts: f64,
+    /// Entries that the observed workloads answered, and the errors among them.
+    #[serde(default)]
+    pub answered: (f64, f64),
 }
 
 impl Memory {
@@ -52,6 +61,7 @@ impl From<ResourcePersonaStatus> for Memory {
             ready: (stability.ready_ratio.get(), 1.0),
             contention: (stability.contention.get(), 1.0),
             restarts: stability.restarts.get(),
+            answered: (PUBLISHED_ENTRIES, PUBLISHED_ENTRIES * stability.error_ratio.get()),
         });
         Self { status, averages }
     }
@@ -68,6 +78,16 @@ impl Persona {
         self.contention.fade(away, self.half_life);
         self.restarts = DecayedCount::new(averages.restarts);
         self.restarts.observe(0.0, away, self.half_life);
+        self.answered = DecayedCount::new(averages.answered.0);
+        self.errors = DecayedCount::new(averages.answered.1);
+        self.answered.observe(0.0, away, self.half_life);
+        self.errors.observe(0.0, away, self.half_life);
+        for class in &status.affinity {
+            let ratio = class.error_ratio.map_or(0.0, Decimal::get);
+            let mean = class.mean_service_time.map(Decimal::get);
+            self.outcomes.resume(&class.class, Tally::resumed(class.samples as f64, ratio, mean));
+        }
+        self.outcomes.fade(away);
         if let Some(history) = &status.history {
             self.load = Series::resumed(&history.fine.load, &history.coarse.load, history);
             for workload in &status.workloads {
@@ -84,6 +104,7 @@ impl Persona {
             ready: self.ready.parts(),
             contention: self.contention.parts(),
             restarts: self.restarts.get(),
+            answered: (self.answered.get(), self.errors.get()),
         }
     }
 }

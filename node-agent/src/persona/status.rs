@@ -3,7 +3,8 @@
 use foreshift_api::{
     Decimal, Span,
     resource_persona::{
-        self as api, Capacity, CostStatus, ResourcePersonaStatus, Stability, WattsSource, WorkloadStatus,
+        self as api, Affinity, Capacity, CostStatus, ResourcePersonaStatus, Stability, WattsSource,
+        WorkloadStatus,
     },
 };
 use foreshift_engine::persona::{
@@ -26,6 +27,10 @@ const RELIEVED: f64 = SATURATING - 0.05;
 
 const READY: &str = "Ready";
 const SATURATES: &str = "Saturating";
+const OBSERVED: &str = "Observed";
+
+/// A pod's answer may be in it, so it is cut.
+const MESSAGE_CHARS: usize = 200;
 
 /// Units that figures are rounded to.
 const MEBIBYTE: f64 = 1_048_576.0;
@@ -54,7 +59,15 @@ impl Persona {
             stability: Some(self.stability(sample)),
             cost: self.cost(surroundings),
             history: Some(self.load.history()),
-            conditions: vec![self.ready_condition(surroundings, at), self.saturating_condition(limit, at)],
+            affinity: budget::affinity(self.affinity_rows(surroundings)),
+            conditions: [
+                Some(self.ready_condition(surroundings, at)),
+                Some(self.saturating_condition(limit, at)),
+                self.observed_condition(surroundings, at),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             ..ResourcePersonaStatus::default()
         };
         let rows = self.workloads.iter().map(|((namespace, service), observed)| WorkloadStatus {
@@ -103,6 +116,38 @@ impl Persona {
         })
     }
 
+    /// The classes with the most entries first.
+    fn affinity_rows(&self, surroundings: &Surroundings) -> Vec<Affinity> {
+        let rows = self.affinities(surroundings).map(|(class, tally, score)| Affinity {
+            class: class.to_owned(),
+            score: score.round() as i32,
+            samples: tally.entries().round() as i64,
+            error_ratio: (tally.error_ratio() > 0.0).then(|| Decimal::rounded(tally.error_ratio(), 4)),
+            mean_service_time: tally.mean().map(|mean| Decimal::rounded(mean, 6)),
+            observer: "agent".to_owned(),
+        });
+        let mut rows: Vec<_> = rows.filter(|row| row.samples > 0).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.samples));
+        rows
+    }
+
+    /// Whether the metrics of the observed pods are read; not there where no route asks for it.
+    fn observed_condition(&self, surroundings: &Surroundings, at: Timestamp) -> Option<Condition> {
+        let asked = surroundings.workloads.iter().filter(|workload| workload.metrics.is_some());
+        let asked: Vec<_> = asked.map(|it| (it.namespace.clone(), it.service.clone())).collect();
+        if asked.is_empty() {
+            return None;
+        }
+        let failed =
+            asked.iter().find_map(|key| Some((key, self.workloads.get(key)?.answers.failure.as_ref()?)));
+        let (reason, message) = match failed {
+            Some(((namespace, service), failure)) => ("NotRead", format!("{namespace}/{service}: {failure}")),
+            None => ("Read", "the metrics of all observed pods are read".to_owned()),
+        };
+        let message = message.chars().take(MESSAGE_CHARS).collect();
+        Some(self.condition(OBSERVED, failed.is_none(), reason, message, at))
+    }
+
     fn ready_condition(&self, surroundings: &Surroundings, at: Timestamp) -> Condition {
         let (status, reason, message) = match (&self.failure, surroundings.ready) {
             (Some(error), _) => (false, "NotSampled", error.clone()),
@@ -147,7 +192,7 @@ impl Persona {
 
 fn row(observed: &Observed) -> WorkloadStatus {
     let cpu = observed.cpu.usage();
-    WorkloadStatus {
+    let mut row = WorkloadStatus {
         pods: i32::try_from(observed.pods).unwrap_or(i32::MAX),
         cpu: cores(&cpu),
         memory: to_unit(&observed.memory, MEBIBYTE),
@@ -155,7 +200,9 @@ fn row(observed: &Observed) -> WorkloadStatus {
         fine: observed.series.fine(),
         coarse: observed.series.coarse(),
         ..WorkloadStatus::default()
-    }
+    };
+    observed.answers.tell(&mut row);
+    row
 }
 
 fn cores(usage: &Usage) -> api::Usage {

@@ -139,7 +139,12 @@ mod tests {
 
     fn asked(pods: &[&str]) -> Vec<WorkloadSpec> {
         let pods = pods.iter().map(ToString::to_string).collect();
-        vec![WorkloadSpec { namespace: "shop".into(), service: "journal-a".into(), pods }]
+        vec![WorkloadSpec {
+            namespace: "shop".into(),
+            service: "journal-a".into(),
+            pods,
+            ..WorkloadSpec::default()
+        }]
     }
 
     fn pods(tree: &Tree) -> Pods {

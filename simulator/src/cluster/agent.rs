@@ -26,8 +26,8 @@ const ERROR_HALF_LIFE: Duration = Duration::from_secs(5);
 /// As many entries without errors are believed in beforehand.
 const ERROR_PRIOR: f64 = 40.0;
 
-/// Spreads the quiet publishes of nodes: the mean of what agents draw.
-const JITTER: f64 = 0.5;
+/// Spreads the quiet publishes of nodes: the most that agents draw.
+const JITTER: f64 = 1.0;
 
 #[derive(Debug)]
 pub(super) struct Agent {
@@ -68,7 +68,7 @@ impl Agent {
         let service = layout.resources[usize::from(plan.resource)].name.clone();
         let cost = CostSpec { hourly_price: Some(Decimal::new(plan.price)), ..CostSpec::default() };
         let workload =
-            WorkloadSpec { namespace: NAMESPACE.into(), service: service.clone(), pods: Vec::new() };
+            WorkloadSpec { namespace: NAMESPACE.into(), service: service.clone(), ..WorkloadSpec::default() };
         // Without any price cost is not known, which is neutral.
         let reference = reference.filter(|&price| price > 0.0);
         let costing = Costing { reference, ..Costing::default() };
