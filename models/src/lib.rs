@@ -4,7 +4,9 @@
 //! from, [`training`] fits a [`network`], [`onnx`] writes it down, [`release`] adds the manifest and the model card,
 //! [`report`] judges the result against the baselines; [`finetune`] goes on from there with a cluster's own series. Equal seeds and data give equal files.
 
+pub mod bench;
 pub mod contest;
+pub mod demand;
 pub mod episodes;
 pub mod features;
 pub mod finetune;

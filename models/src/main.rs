@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use foreshift_models::release::{Release, sources};
 use foreshift_models::report::Report;
 use foreshift_models::training::{Schedule, train};
-use foreshift_models::{impact, recipe, traces};
+use foreshift_models::{bench, impact, recipe, traces};
 
 /// Trains Foreshift's load forecaster and judges it.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Train(Train),
     /// Train the impact model on recorded entries and write impact.onnx and impact.json.
     TrainImpact(TrainImpact),
+    /// Take all figures that the models are held against, print them and write them as JSON.
+    Bench(Bench),
     /// Print how good a model is, by data set and against the baselines.
     Evaluate(Evaluate),
 }
@@ -58,6 +60,19 @@ struct TrainImpact {
 }
 
 #[derive(Args)]
+struct Bench {
+    /// Folder with nab/, worldcup98/ and azure-llm/ (see models/README.md).
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder with the shipped models.
+    #[arg(long)]
+    models: PathBuf,
+    /// JSON file to write.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Args)]
 struct Evaluate {
     /// Folder with nab/, worldcup98/ and azure-llm/ (see models/README.md).
     #[arg(long)]
@@ -74,6 +89,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Train(arguments) => run_training(&arguments),
         Command::TrainImpact(arguments) => run_impact_training(&arguments),
+        Command::Bench(arguments) => run_bench(&arguments),
         Command::Evaluate(arguments) => run_evaluation(&arguments),
     }
 }
@@ -100,6 +116,17 @@ fn run_impact_training(arguments: &TrainImpact) -> anyhow::Result<()> {
     impact::write(&arguments.out, &files)?;
     let report = impact::report(&rows, &files, arguments.seed)?;
     writeln!(std::io::stdout().lock(), "{report:#?}").context("cannot print the report")
+}
+
+fn run_bench(arguments: &Bench) -> anyhow::Result<()> {
+    let sets = traces::read(&arguments.data)?;
+    let figures = bench::measure(&sets, &arguments.models, 1)?;
+    let json = serde_json::to_string_pretty(&figures)?;
+    if let Some(folder) = arguments.out.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(&arguments.out, &json).with_context(|| arguments.out.display().to_string())?;
+    writeln!(std::io::stdout().lock(), "{json}").context("cannot print the figures")
 }
 
 fn run_evaluation(arguments: &Evaluate) -> anyhow::Result<()> {

@@ -44,7 +44,7 @@ pub struct Batch {
 impl Default for Schedule {
     /// What the shipped model is trained with.
     fn default() -> Self {
-        Self { steps: 40_000, batch: 1024, peak_rate: 2e-3 }
+        Self { steps: 60_000, batch: 1024, peak_rate: 2e-3 }
     }
 }
 
