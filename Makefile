@@ -43,7 +43,7 @@ fuzz-models: ## CASES=20000 spoilt copies of the shipped model: refused, or stil
 	@FUZZ_CASES=$(or $(CASES),20000) cargo test --workspace --locked --test mutations
 bench-engine: build ## time of an assignment and of a plan, into target/bench/engine.json; entries a second of the simulator
 	@cargo bench --locked --package foreshift-engine --bench engine
-	@$(TARGET)/debug/foreshift-simulator bench
+	@$(TARGET)/debug/foreshift-simulator bench --into $(TARGET)/bench/engine.json
 bench-router: build ## the entry router beside Envoy, HAProxy and nginx on the same cores, into target/bench/router.json
 	@e2e/bench/router
 bench-models: build ## the figures of the models, on the traces in DATA=folder, into target/bench/models.json

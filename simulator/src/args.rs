@@ -62,6 +62,9 @@ pub struct GoldenArgs {
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
+    /// Also put `simulator_entries_per_second` into the JSON object in this file, beside what is there.
+    #[arg(long, value_name = "FILE.json")]
+    pub into: Option<PathBuf>,
     /// For people or for programs.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

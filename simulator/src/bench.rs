@@ -1,12 +1,13 @@
 //! How many entries a second the simulator takes on one core.
 
-use std::{path::Path, time::Instant};
+use std::{fs, io::ErrorKind, path::Path, time::Instant};
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
     cluster::ShippedModel,
-    error::Result,
+    error::{Error, Result},
     policies::{self, Named, Settings},
     run::{self, Order},
     scenario::Scenario,
@@ -49,6 +50,21 @@ pub fn measure() -> Result<Vec<Speed>> {
     policies::ALL.iter().map(|policy| speed(*policy, &scenario, &model)).collect()
 }
 
+/// Puts the figure into the JSON object in a file, beside what is there.
+///
+/// # Errors
+/// [`Error::File`], or [`Error::Input`] if there is something else in it.
+pub fn put(file: &Path, entries_per_second: f64) -> Result<()> {
+    let text = match fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => "{}".to_owned(),
+        read => read.map_err(|error| Error::file(file, error))?,
+    };
+    let mut figures: Map<String, Value> = serde_json::from_str(&text)
+        .map_err(|error| Error::at(file, Some(error.line() as u64), &error.to_string(), "a JSON object"))?;
+    figures.insert("simulator_entries_per_second".into(), entries_per_second.into());
+    fs::write(file, format!("{:#}\n", Value::Object(figures))).map_err(|error| Error::file(file, error))
+}
+
 fn speed(policy: Named, scenario: &Scenario, model: &ShippedModel) -> Result<Speed> {
     let mut speeds = Vec::with_capacity(RUNS);
     for seed in 1..=RUNS as u64 {
@@ -67,4 +83,26 @@ fn speed(policy: Named, scenario: &Scenario, model: &ShippedModel) -> Result<Spe
     }
     speeds.sort_unstable_by(f64::total_cmp);
     Ok(Speed { policy: policy.name, entries_per_second: speeds[RUNS / 2].round() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_is_put_beside_those_that_are_there_and_into_nothing_else() {
+        let file = std::env::temp_dir().join(format!("foreshift-bench-{}.json", std::process::id()));
+        put(&file, 1.0).unwrap();
+        fs::write(&file, r#"{"assign_allocations": 0}"#).unwrap();
+        put(&file, 2e6).unwrap();
+        let figures: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        fs::write(&file, "[]").unwrap();
+        let refused = put(&file, 1.0).unwrap_err().to_string();
+        fs::remove_file(&file).unwrap();
+        assert_eq!(
+            figures,
+            serde_json::json!({"assign_allocations": 0, "simulator_entries_per_second": 2e6})
+        );
+        assert!(refused.contains("a JSON object"), "{refused}");
+    }
 }

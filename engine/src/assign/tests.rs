@@ -195,6 +195,20 @@ fn the_lead_keeps_its_least_share_and_no_alternate_gets_more_than_its_most() {
 }
 
 #[test]
+fn a_lead_that_others_wait_for_gets_nothing_for_the_sake_of_its_least_share() {
+    let mut route = Route::new(&["a"]);
+    route.policy.limits.min_lead_share = 400;
+    route.prepare(0.0);
+    let _tickets = [route.fill(0, 30), route.fill(1, 29)];
+    // Far more than a lead at its objective has in flight, and still too small a share.
+    for _ in 0..50 {
+        let ticket = route.candidates.start(1, TYPICAL, Duration::ZERO);
+        route.candidates.finish(ticket, Outcome::Acknowledged, Duration::ZERO);
+    }
+    is(route.choose(0.0, TYPICAL), 1, Reason::ByHeadroom);
+}
+
+#[test]
 fn a_resource_that_failed_an_entry_does_not_get_it_again() {
     let mut route = Route::new(&["a"]);
     let _tickets = route.fill(1, 50);
