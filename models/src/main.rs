@@ -1,4 +1,6 @@
-//! `foreshift-trainer`: trains the load forecaster, or judges one.
+//! `foreshift-trainer`: trains the load forecaster, judges one, or retrains one on a cluster's own loads.
+
+mod nightly;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -28,6 +30,8 @@ enum Command {
     Bench(Bench),
     /// Print how good a model is, by data set and against the baselines.
     Evaluate(Evaluate),
+    /// Train further on a cluster's own loads, and publish what is better there.
+    Retrain(nightly::Retrain),
 }
 
 #[derive(Args)]
@@ -91,6 +95,7 @@ fn main() -> anyhow::Result<()> {
         Command::TrainImpact(arguments) => run_impact_training(&arguments),
         Command::Bench(arguments) => run_bench(&arguments),
         Command::Evaluate(arguments) => run_evaluation(&arguments),
+        Command::Retrain(arguments) => nightly::run(&arguments),
     }
 }
 

@@ -15,6 +15,7 @@
 {{- end -}}
 
 {{- define "foreshift.operator" -}}{{ include "foreshift.fullname" . }}-operator{{- end -}}
+{{- define "foreshift.trainer" -}}{{ include "foreshift.fullname" . }}-trainer{{- end -}}
 {{- define "foreshift.agent" -}}{{ include "foreshift.fullname" . }}-node-agent{{- end -}}
 {{- define "foreshift.router" -}}{{ include "foreshift.fullname" . }}-entry-router{{- end -}}
 
