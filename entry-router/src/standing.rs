@@ -6,7 +6,7 @@ pub mod file;
 use std::net::SocketAddr;
 
 use foreshift_api::JournalRouteSpec;
-use foreshift_engine::{decision::Phase, policy::Policy, resource::Resource};
+use foreshift_engine::{policy::Policy, resource::Resource};
 pub use foreshift_operator::route::Key;
 
 /// One route at one tick.
@@ -18,8 +18,6 @@ pub struct Standing {
     pub spec: JournalRouteSpec,
     /// The same for the engine.
     pub policy: Policy,
-    /// Where the route stands, as the operator told last; steady where there is none.
-    pub phase: Phase,
     /// Lead first, then the alternates in the order of the route.
     pub members: Vec<Member>,
     /// The part of the route's entries that comes through this process, above 0 to 1.
@@ -33,8 +31,6 @@ pub struct Member {
     pub resource: Resource,
     /// Its ready endpoints.
     pub endpoints: Vec<SocketAddr>,
-    /// Where shadow copies go; its endpoints where the route names no port for them.
-    pub shadow_endpoints: Vec<SocketAddr>,
     /// Its share in the operator's plan, permille.
     pub share: u16,
     /// How warm it is as the operator tells, 0 to 1; `None` where nobody does, and the router counts the time itself.
@@ -42,7 +38,7 @@ pub struct Member {
 }
 
 impl Standing {
-    /// Everything of this process's part.
+    /// Shares of the alternates, permille.
     #[must_use]
     pub fn shares(&self) -> Vec<u16> {
         self.members.iter().skip(1).map(|member| member.share).collect()

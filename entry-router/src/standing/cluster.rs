@@ -6,13 +6,10 @@ use std::{
 };
 
 use foreshift_api::{
-    JournalRoute, JournalRouteSpec,
+    JournalRoute,
     journal_route::{self, Mode, ResourceRef},
 };
-use foreshift_engine::{
-    decision::Phase,
-    resource::{Readiness, Resource},
-};
+use foreshift_engine::resource::{Readiness, Resource};
 use foreshift_operator::{
     caches::Caches,
     route::{
@@ -55,27 +52,20 @@ fn standing(caches: &Caches, route: &JournalRoute, part: f64, now: Timestamp) ->
     };
     let members = std::iter::once(&spec.lead)
         .chain(spec.alternates.iter().filter(may_take))
-        .map(|reference| member(&key, reference, spec, &observed, share(&reference.service)))
+        .map(|reference| member(&key, reference, &observed, share(&reference.service)))
         .collect();
-    let phase = route.status.as_ref().map_or(Phase::Steady, |status| phase(status.phase));
-    Standing { policy: validate::policy(spec), spec: spec.clone(), phase, members, part, route: key }
+    Standing { policy: validate::policy(spec), spec: spec.clone(), members, part, route: key }
 }
 
 fn member(
     route: &Key,
     reference: &ResourceRef,
-    spec: &JournalRouteSpec,
     observed: &Observed,
     share: Option<&journal_route::ResourceShare>,
 ) -> Member {
     let name = &reference.service;
     let measured = measure(&route.namespace, name, observed, ALL).resource;
     let endpoints = addresses(observed, reference);
-    let shadow = spec.shadow.as_ref().and_then(|shadow| shadow.port);
-    let shadow_endpoints = shadow.map_or_else(
-        || endpoints.clone(),
-        |port| addresses(observed, &ResourceRef { service: name.clone(), port }),
-    );
     let readiness = match share.map(|share| share.readiness.as_str()) {
         Some("Ready") => Readiness::Ready,
         Some("NotReady") => Readiness::NotReady,
@@ -84,7 +74,6 @@ fn member(
     Member {
         resource: Resource { endpoints: endpoints.len() as u32, readiness, ..measured },
         endpoints,
-        shadow_endpoints,
         share: share.map_or(0, |share| share.desired.permille()),
         warm: share.and_then(|share| share.warm_up).map(foreshift_api::Percent::fraction),
     }
@@ -125,19 +114,6 @@ fn replicas(caches: &Caches, service: &Key) -> usize {
         .map(|(_, endpoint)| endpoints::identity(endpoint).to_owned())
         .collect();
     ready.len()
-}
-
-fn phase(phase: journal_route::Phase) -> Phase {
-    match phase {
-        journal_route::Phase::Steady | journal_route::Phase::Observing | journal_route::Phase::Suspended => {
-            Phase::Steady
-        }
-        journal_route::Phase::WarmingUp => Phase::WarmingUp,
-        journal_route::Phase::Shifting => Phase::Shifting,
-        journal_route::Phase::Shifted => Phase::Shifted,
-        journal_route::Phase::Returning => Phase::Returning,
-        journal_route::Phase::Degraded => Phase::Degraded,
-    }
 }
 
 #[cfg(test)]
@@ -194,12 +170,11 @@ mod tests {
 
     #[test]
     fn endpoints_are_pods_at_the_port_behind_the_service_each_once() {
-        let standing = only(&world(&json!({"shadow": {"port": 9429}})));
+        let standing = only(&world(&json!({})));
         let [a, b] = &standing.members[..] else { panic!("two resources") };
         assert_eq!(a.endpoints, ["10.0.0.1:19532".parse().unwrap()]);
         assert_eq!(b.endpoints, ["[fd00::1]:19532".parse().unwrap()]);
-        assert_eq!(b.shadow_endpoints, ["[fd00::1]:9429".parse().unwrap()]);
-        assert_eq!((a.resource.endpoints, standing.part, standing.phase), (1, 1.0, Phase::Steady));
+        assert_eq!((a.resource.endpoints, standing.part), (1, 1.0));
     }
 
     #[test]

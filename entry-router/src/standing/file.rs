@@ -6,10 +6,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use foreshift_api::JournalRouteSpec;
-use foreshift_engine::{
-    decision::Phase,
-    resource::{Freshness, Node, Readiness, Resource, Scores},
-};
+use foreshift_engine::resource::{Freshness, Node, Readiness, Resource, Scores};
 use foreshift_operator::route::{Key, validate};
 use serde::Deserialize;
 
@@ -54,8 +51,6 @@ struct Route {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Backend {
     endpoints: Vec<SocketAddr>,
-    #[serde(default)]
-    shadow_endpoints: Vec<SocketAddr>,
     /// Cores; unknown where it is missing.
     capacity: Option<f64>,
     #[serde(default)]
@@ -90,14 +85,7 @@ impl Route {
                 .ok_or_else(|| Error::Unknown { route: route.to_string(), service: service.clone() })?;
             members.push(backend.member(service));
         }
-        Ok(Standing {
-            policy: validate::policy(&self.spec),
-            spec: self.spec,
-            phase: Phase::Steady,
-            members,
-            part: 1.0,
-            route,
-        })
+        Ok(Standing { policy: validate::policy(&self.spec), spec: self.spec, members, part: 1.0, route })
     }
 }
 
@@ -115,11 +103,9 @@ impl Backend {
             freshness: if known { Freshness::Fresh } else { Freshness::Absent },
             drained: false,
         };
-        let shadow = if self.shadow_endpoints.is_empty() { &self.endpoints } else { &self.shadow_endpoints };
         Member {
             resource: Resource::from_nodes(name, &[node], Readiness::Inconclusive),
             endpoints: self.endpoints.clone(),
-            shadow_endpoints: shadow.clone(),
             share: 0,
             warm: None,
         }
@@ -144,7 +130,7 @@ routes:
     objective: {leadLoad: "0.5"}
   resources:
     a: {endpoints: ["127.0.0.1:1"], capacity: 2}
-    b: {endpoints: ["127.0.0.1:2", "[::1]:3"], shadowEndpoints: ["127.0.0.1:4"]}
+    b: {endpoints: ["127.0.0.1:2", "[::1]:3"]}
 "#;
 
     #[test]
@@ -154,8 +140,6 @@ routes:
         assert_eq!((route.to_string().as_str(), policy.objective.lead_load), ("default/journal", 0.5));
         assert_eq!((members[0].resource.capacity, members[0].resource.freshness), (2.0, Freshness::Fresh));
         assert_eq!((members[1].resource.endpoints, members[1].resource.freshness), (2, Freshness::Absent));
-        assert_eq!(members[1].shadow_endpoints, ["127.0.0.1:4".parse().unwrap()]);
-        assert_eq!(members[0].shadow_endpoints, members[0].endpoints);
     }
 
     #[test]

@@ -3,10 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use foreshift_engine::{
-    decision::Phase,
-    resource::{Freshness, Node, Readiness, Resource, Scores},
-};
+use foreshift_engine::resource::{Freshness, Node, Readiness, Resource, Scores};
 use foreshift_entry_router::{
     assigner::Settings,
     proxy::{Limits, Proxy},
@@ -143,7 +140,6 @@ fn standing(resources: &[SocketAddr]) -> Standing {
         Member {
             resource: Resource::from_nodes(&format!("r{i}"), &[node], Readiness::Inconclusive),
             endpoints: vec![address],
-            shadow_endpoints: vec![address],
             share: 0,
             warm: None,
         }
@@ -152,7 +148,6 @@ fn standing(resources: &[SocketAddr]) -> Standing {
         route: Key { namespace: "shop".into(), name: "journal".into() },
         policy: validate::policy(&spec),
         spec,
-        phase: Phase::Steady,
         members: resources.iter().enumerate().map(member).collect(),
         part: 1.0,
     }
