@@ -111,13 +111,23 @@ async fn what_is_offered_to_the_lead_is_recorded() {
     let (history, writer) = writer::new(place, operator.ctx.metrics.clone());
     operator.ctx.history = history;
     for second in 1..4 {
+        let at = later(second);
+        let window = |period: i64| Window {
+            period: foreshift_api::Span::from_secs(period.unsigned_abs()),
+            step: at.as_second() / period,
+            load: vec![400; 32],
+        };
+        let windows = History { fine: window(2), coarse: window(15) };
+        let lead = node("n1").at_load(0.4).running("a", 0.4);
+        operator.world.put_persona(lead.with_windows(windows, vec![400; 32], vec![400; 32]).persona(at));
         operator.tick(second).await.unwrap();
     }
     drop(operator);
     tokio::task::spawn_blocking(|| writer.run()).await.unwrap();
     let rows = Reader::open(folder.path(), 0).unwrap().unwrap().page().unwrap();
     assert!(rows.iter().all(|row| row.series.ends_with("/journal/a") && row.period == 2));
-    assert!(rows.windows(2).all(|pair| pair[1].time == pair[0].time + 2) && rows.len() > 1, "{rows:?}");
+    assert!(rows.windows(2).all(|pair| pair[1].time == pair[0].time + 2), "{rows:?}");
+    assert!((33..=34).contains(&rows.len()), "a window, and the steps since: {rows:?}");
 }
 
 #[tokio::test]
