@@ -36,7 +36,7 @@ test-chart: ## CRDs, helm lint, kubeconform, refused values
 test-e2e: ## the demo on the local cluster, then the tests that need it installed
 	@$(TEST) e2e
 
-.PHONY: fuzz fuzz-models bench-engine bench-router bench-models golden goals
+.PHONY: fuzz fuzz-models bench-engine bench-agent bench-router bench-models golden goals
 fuzz: ## the laws of the engine, on CASES=1000000 random worlds
 	@FUZZ_CASES=$(or $(CASES),1000000) cargo test --workspace --locked --test laws fuzz
 fuzz-models: ## CASES=20000 spoilt copies of the shipped model: refused, or still answering quantiles
@@ -48,6 +48,9 @@ bench-router: build ## the entry router beside Envoy, HAProxy and nginx on the s
 	@e2e/bench/router
 bench-models: build ## the figures of the models, on the traces in DATA=folder, into target/bench/models.json
 	@$(TARGET)/debug/foreshift-trainer bench --data "$(DATA)" --models models --out $(TARGET)/bench/models.json
+bench-agent: ## the agent beside prometheus-node-exporter in one run, into target/bench/agent.json
+	@cargo build --release --locked --package foreshift-node-agent
+	@e2e/bench/agent
 golden: build ## simulate all scenarios with every policy, and write the tables of docs/simulator.md anew
 	@$(TARGET)/debug/foreshift-simulator golden
 goals: build ## hold the simulated figures against the project's goals

@@ -303,6 +303,9 @@ pub struct CostStatus {
     pub watts: Decimal,
     /// Where the watts come from.
     pub watts_source: WattsSource,
+    /// Price of a million entries at the present rate; not there while nobody counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_million_entries: Option<Decimal>,
 }
 
 /// Where a power figure comes from.

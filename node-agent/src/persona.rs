@@ -42,13 +42,16 @@ pub const HALF_LIFE: Span = Span::from_secs(6 * 3600);
 /// and no older than a publish.
 const SHOWN_HALF_LIFE: Duration = Duration::from_secs(1);
 
+/// Power is a mean that forgets half in this time.
+const POWER_HALF_LIFE: Duration = Duration::from_secs(10);
+
 /// As many entries without errors are believed in beforehand: one error is no unsteady node.
 const ERRORS_PRIOR: f64 = 100.0;
 
 /// What the node costs, as far as the command line knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Costing {
-    /// Prices; those in a persona's `spec.cost` win.
+    /// Prices; those in the Node's labels win, and those in a persona's `spec.cost` over both.
     pub prices: Prices,
     /// Power between idle and busy.
     pub power: Option<PowerModel>,
@@ -72,6 +75,8 @@ pub struct Surroundings {
     pub ready: Option<bool>,
     /// The persona's `spec.cost`.
     pub cost: Option<CostSpec>,
+    /// Prices in the Node's labels.
+    pub labels: Prices,
     /// The persona's `spec.workloads`.
     pub workloads: Vec<WorkloadSpec>,
 }
@@ -94,6 +99,7 @@ pub struct Persona {
     newest: Option<Sample>,
     failure: Option<String>,
     shown: Shown,
+    power: Decayed,
     load: Series,
     workloads: BTreeMap<(String, String), Observed>,
     ready: Decayed,
@@ -149,6 +155,7 @@ impl Persona {
             newest: None,
             failure: None,
             shown: Shown::default(),
+            power: Decayed::default(),
             load: Series::default(),
             workloads: BTreeMap::new(),
             ready: Decayed::default(),
@@ -169,6 +176,7 @@ impl Persona {
     pub fn observe(&mut self, sample: Sample, surroundings: &Surroundings) {
         let elapsed = sample.elapsed;
         self.shown.observe(&sample);
+        self.power.observe(sample.watts.unwrap_or(f64::NAN), elapsed, POWER_HALF_LIFE);
         let limit = load::limiting(&sample.cpu, &sample.memory, &sample.network);
         self.load.push(sample.unix, limit.load);
         match surroundings.ready {
@@ -276,12 +284,23 @@ impl Persona {
         })
     }
 
+    /// Measured where it is, else by the model.
     fn watts(&self) -> Option<f64> {
+        let measured = self.newest.as_ref().and_then(|sample| sample.watts);
+        if let Some(newest) = measured {
+            let (sum, weight) = self.power.parts();
+            return Some(if weight > 0.0 { sum / weight } else { newest });
+        }
         self.costing.power.map(|power| power.watts(self.shown.cpu.usage().utilisation()))
     }
 
     fn prices(&self, surroundings: &Surroundings) -> Prices {
-        let flags = self.costing.prices;
+        let (labels, flags) = (surroundings.labels, self.costing.prices);
+        let flags = Prices {
+            node: labels.node.or(flags.node),
+            licences: labels.licences.or(flags.licences),
+            kilowatt_hour: labels.kilowatt_hour.or(flags.kilowatt_hour),
+        };
         let Some(own) = &surroundings.cost else { return flags };
         let number = |amount: Option<foreshift_api::Decimal>| amount.map(foreshift_api::Decimal::get);
         Prices {

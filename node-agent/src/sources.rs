@@ -10,6 +10,7 @@ mod memory;
 mod network;
 mod pod;
 mod pods;
+mod power;
 mod pressure;
 mod search;
 
@@ -27,6 +28,7 @@ use self::{
     machine::Machine,
     network::Network,
     pods::Pods,
+    power::Power,
     pressure::{Pressure, Stalls, waited},
 };
 use crate::{args::Args, outage::Outage, sample::Sample};
@@ -71,6 +73,7 @@ pub struct Sources {
     network_outage: Outage,
     pressure: Pressure,
     pods: Pods,
+    power: Power,
     before: Option<Counters>,
     description: String,
     boot_id: String,
@@ -101,21 +104,31 @@ impl Sources {
     /// Finds everything that is read later.
     pub fn open(roots: &Roots) -> Result<Self, OpenError> {
         let hierarchy = Hierarchy::detect(&roots.cgroup)?;
-        let node = roots.node_cgroup.as_deref().map(|path| hierarchy.existing(path)).transpose()?;
+        // A node in a container of its own (kind, k3d, LXC) mounts its own cgroup as the root.
+        let nested = hierarchy.is_nested().then(PathBuf::new);
+        let node_cgroup = roots.node_cgroup.clone().or(nested);
+        let node = node_cgroup.as_deref().map(|path| hierarchy.existing(path)).transpose()?;
         let pressure = match &node {
             Some(cgroup) => Pressure::of_cgroup(cgroup),
             None => Pressure::of_machine(&roots.proc),
         };
-        let description = roots.node_cgroup.as_deref().map(|path| hierarchy.name(path));
+        let description = node_cgroup.as_deref().map(|path| hierarchy.name(path));
+        let mut files = Files::default();
+        let power = match (&node, &roots.sys) {
+            // The counters are those of the machine: the nodes on it cannot tell their parts.
+            (None, Some(sys)) => Power::of_machine(sys, &mut files),
+            _ => Power::default(),
+        };
         let below = roots.node_cgroup.clone().unwrap_or_default();
         Ok(Self {
-            files: Files::default(),
+            files,
             machine: Machine::open()?,
             node,
             network: Network::new(&roots.proc, roots.sys.as_deref(), roots.network_capacity),
             network_outage: Outage::new("reading the network's counters"),
             pressure,
             pods: Pods::new(hierarchy, below),
+            power,
             before: None,
             description: description.unwrap_or_else(|| "/proc".to_owned()),
             boot_id: boot_id(&roots.proc),
@@ -150,6 +163,7 @@ impl Sources {
             None => f64::INFINITY,
         };
         let workloads = self.pods.sample(&mut self.files, at);
+        let watts = self.power.watts(&mut self.files, at);
         let Some(before) = self.before.replace(now).filter(|before| before.at < at) else { return Ok(None) };
         let elapsed = at.saturating_sub(before.at);
         Ok(Some(Sample {
@@ -159,6 +173,7 @@ impl Sources {
             cpu: self.cpu(&before, &now, elapsed, quota),
             memory,
             network: network_use(before.network, now.network, elapsed),
+            watts,
             workloads,
         }))
     }
@@ -300,6 +315,29 @@ mod tests {
             (sample.cpu.pressure, sample.cpu.throttled, sample.memory.pressure),
             (Some(0.0), None, None)
         );
+    }
+
+    #[test]
+    fn a_node_that_is_a_container_is_found_by_the_root_of_its_cgroups() {
+        let tree = Tree::new();
+        for (path, text) in [
+            ("cgroup/cgroup.controllers", "cpu memory"),
+            ("cgroup/cpu.max", "150000 100000"),
+            ("cgroup/cpu.stat", "usage_usec 1000000\nnr_periods 0\nnr_throttled 0\n"),
+            ("cgroup/memory.max", "8000"),
+            ("cgroup/memory.current", "3000"),
+            ("cgroup/memory.stat", "inactive_file 1000\n"),
+        ] {
+            tree.write(path, text);
+        }
+        let mut sources = Sources::open(&roots(&tree, None)).unwrap();
+        assert_eq!(sources.description(), "cgroup v2 / (nested)");
+        sources.sample(SECOND, 100.0).unwrap();
+        tree.write("cgroup/cpu.stat", "usage_usec 1500000\nnr_periods 10\nnr_throttled 1\n");
+        let sample = sources.sample(2 * SECOND, 101.0).unwrap().unwrap();
+        let cpu = Usage { capacity: 1.5, used: 0.5, pressure: None, throttled: Some(0.1) };
+        assert_eq!(sample.cpu, Usage { capacity: 1.5_f64.min(sources.machine.cores()), ..cpu });
+        assert_eq!((sample.memory.capacity, sample.memory.used), (8000.0, 2000.0));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use foreshift_api::{ResourcePersona, ResourcePersonaSpec};
+use foreshift_api::{Decimal, GROUP, ResourcePersona, ResourcePersonaSpec};
+use foreshift_engine::persona::score::Prices;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
@@ -97,6 +98,7 @@ fn see_node(known: &mut Known, seen: Seen<Node>) {
     match seen {
         Seen::There(node) => {
             known.surroundings.ready = Some(is_ready(&node));
+            known.surroundings.labels = prices(&node);
             known.owner = node.owner_ref(&());
         }
         Seen::Absent => (known.owner, known.surroundings.ready) = (None, None),
@@ -112,6 +114,19 @@ fn see_persona(known: &mut Known, seen: Seen<ResourcePersona>) {
         Seen::Hidden => return,
     };
     (known.surroundings.cost, known.surroundings.workloads) = (spec.cost, spec.workloads);
+}
+
+/// Prices that somebody wrote on the Node; what is no price is left out.
+fn prices(node: &Node) -> Prices {
+    let price = |name: &str| {
+        let text = node.metadata.labels.as_ref()?.get(&format!("{GROUP}/{name}"))?;
+        text.parse::<Decimal>().ok().map(Decimal::get).filter(|price| *price >= 0.0)
+    };
+    Prices {
+        node: price("hourly-price"),
+        licences: price("license-per-hour"),
+        kilowatt_hour: price("price-per-kilowatt-hour"),
+    }
 }
 
 fn is_ready(node: &Node) -> bool {
@@ -152,6 +167,19 @@ mod tests {
             see_node(&mut known, seen);
             assert_eq!((known.surroundings.ready, known.owner.is_some()), (ready, owned));
         }
+    }
+
+    #[test]
+    fn labels_of_the_node_are_prices_and_what_is_none_is_left_out() {
+        let mut node = node("True");
+        let labels =
+            [("hourly-price", "0.2"), ("license-per-hour", "cheap"), ("price-per-kilowatt-hour", "-1")];
+        let labels = labels.map(|(name, price)| (format!("foreshift.dev/{name}"), price.to_owned()));
+        node.metadata.labels = Some(labels.into());
+        let mut known = Known::default();
+        see_node(&mut known, Seen::There(node));
+        let expected = Prices { node: Some(0.2), licences: None, kilowatt_hour: None };
+        assert_eq!(known.surroundings.labels, expected);
     }
 
     #[test]

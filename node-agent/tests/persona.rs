@@ -409,3 +409,105 @@ fn a_flood_of_classes_stays_within_the_budget() {
     assert!(serde_json::to_vec(&report.status).unwrap().len() <= STATUS_BYTES);
     assert!(!report.status.workloads[0].fine.is_empty(), "the series of the Service fit too");
 }
+
+#[test]
+fn stability_forgets_by_half_in_a_half_life_over_restarts_and_clock_jumps() {
+    const STEP: u32 = 10;
+    let half_life = HALF_LIFE.get().as_secs() as u32;
+    let mut now = fresh();
+    let (mut wall, mut passed) = (START, 0);
+    let mut go = |persona: &mut Persona, seconds: u32, ready: bool, restarts: f64| {
+        for step in 0..seconds / STEP {
+            wall += f64::from(STEP);
+            passed += STEP;
+            // An hour in which the clock is a day ahead.
+            let shown = if (30_000..33_600).contains(&passed) { wall + 86_400.0 } else { wall };
+            let mut sample = Sample { elapsed: Duration::from_secs(u64::from(STEP)), ..sample(shown, 0.1) };
+            let restarts = if step == 0 { restarts } else { 0.0 };
+            sample.workloads = vec![WorkloadSample { restarts, ..workload("journal-a", 0.1) }];
+            persona.observe(sample, &Surroundings { ready: Some(ready), ..Surroundings::default() });
+        }
+        wall
+    };
+    let told = |persona: &mut Persona| {
+        let stability = report(persona).status.stability.unwrap();
+        (1.0 - stability.ready_ratio.get(), stability.restarts.get())
+    };
+    let within = |value: f64, theory: f64| {
+        assert!((value / theory - 1.0).abs() < 0.02, "{value} is not within 2 % of {theory}");
+    };
+    // The script: an hour not Ready that ends with four restarts; a restart of the agent; a half-life of calm.
+    go(&mut now, half_life, true, 0.0);
+    go(&mut now, 3600, false, 0.0);
+    let wall = go(&mut now, STEP, true, 4.0);
+    let (away, restarts) = told(&mut now);
+    within(away, 1.0 - (-3600.0 / f64::from(half_life)).exp2());
+    within(restarts, 4.0);
+    let mut now = persona(Costing::default(), now.memory(&ready()), wall);
+    go(&mut now, half_life, true, 0.0);
+    let (still_away, still_restarts) = told(&mut now);
+    within(still_away, away / 2.0);
+    within(still_restarts, 2.0);
+}
+
+#[test]
+fn another_boot_begins_afresh_and_counts_as_a_restart() {
+    let mut before = fresh();
+    feed(&mut before, START, 10, 0.5);
+    for second in 11..=7200 {
+        let mut sample = sample(START + f64::from(second), 0.5);
+        sample.cpu.pressure = Some(0.9);
+        before.observe(sample, &Surroundings { ready: Some(false), ..Surroundings::default() });
+    }
+    let memory = before.memory(&ready()).unwrap();
+    let again = |boot_id: &str| {
+        let identity = Identity { boot_id: boot_id.into(), ..Identity::default() };
+        let mut after =
+            Persona::new(identity, Costing::default(), HALF_LIFE, Some(memory.clone()), START + 7201.0);
+        feed(&mut after, START + 7201.0, 1, 0.5);
+        report(&mut after).status.stability.unwrap()
+    };
+    let (same, other) = (again("0a1b"), again("ffff"));
+    assert!(same.ready_ratio.get() < 0.9 && same.contention.get() > 0.1 && same.restarts.get() == 0.0);
+    assert_eq!((other.ready_ratio.get(), other.contention.get(), other.restarts.get()), (1.0, 0.0, 1.0));
+}
+
+#[test]
+fn measured_power_wins_over_the_model_and_entries_have_a_price() {
+    let costing = Costing {
+        prices: Prices { node: Some(0.36), kilowatt_hour: Some(0.3), ..Prices::default() },
+        power: Some(PowerModel { idle: 50.0, busy: 150.0 }),
+        reference: None,
+    };
+    let mut persona = persona(costing, None, START);
+    let surroundings = compared_with(0.02);
+    answering(&mut persona, 0.0, 0.01, &surroundings);
+    let cost = persona.report(&surroundings).unwrap().status.cost.unwrap();
+    assert_eq!((cost.watts_source, cost.watts.get()), (WattsSource::Model, 80.0));
+    let mut measured = sample(START + 61.0, 0.15);
+    measured.workloads = vec![workload("journal-a", 0.3)];
+    measured.watts = Some(200.0);
+    persona.observe(measured, &surroundings);
+    let cost = persona.report(&surroundings).unwrap().status.cost.unwrap();
+    assert_eq!((cost.watts_source, cost.watts.get(), cost.hourly.get()), (WattsSource::Rapl, 200.0, 0.42));
+    // 0.42 an hour for 360,000 entries an hour.
+    assert!((cost.per_million_entries.unwrap().get() - 0.42 / 0.36).abs() < 0.02, "{cost:?}");
+}
+
+#[test]
+fn labels_of_the_node_are_prices_between_the_flags_and_the_spec() {
+    let costing = Costing {
+        prices: Prices { node: Some(1.0), licences: Some(1.0), kilowatt_hour: None },
+        ..Costing::default()
+    };
+    let mut persona = persona(costing, None, START);
+    feed(&mut persona, START, 1, 0.5);
+    let labels = Prices { node: Some(2.0), licences: None, kilowatt_hour: None };
+    let hourly = |persona: &mut Persona, cost: Option<CostSpec>| {
+        let surroundings = Surroundings { labels, cost, ..ready() };
+        persona.report(&surroundings).unwrap().status.cost.unwrap().hourly.get()
+    };
+    assert_eq!(hourly(&mut persona, None), 3.0);
+    let own = CostSpec { hourly_price: Some(Decimal::new(4.0)), ..CostSpec::default() };
+    assert_eq!(hourly(&mut persona, Some(own)), 5.0);
+}

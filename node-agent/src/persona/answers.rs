@@ -56,11 +56,16 @@ impl Answers {
         }
     }
 
+    /// Entries a second, as far as they are known.
+    pub(super) fn rate(&self) -> Option<f64> {
+        let (sum, weight) = self.rate.parts();
+        self.silent.map(|_| sum / weight.max(1e-9))
+    }
+
     /// Fills in what is known.
     pub(super) fn tell(&self, row: &mut WorkloadStatus) {
-        if self.silent.is_some() {
-            let (sum, weight) = self.rate.parts();
-            row.entries_per_second = Some(Decimal::rounded(sum / weight.max(1e-9), 1));
+        if let Some(rate) = self.rate() {
+            row.entries_per_second = Some(Decimal::rounded(rate, 1));
             let ratio = self.errors.get() / (self.entries.get() + ERROR_PRIOR);
             row.error_ratio = Some(Decimal::rounded(ratio, 3));
         }

@@ -82,6 +82,10 @@ impl Persona {
         self.errors = DecayedCount::new(averages.answered.1);
         self.answered.observe(0.0, away, self.half_life);
         self.errors.observe(0.0, away, self.half_life);
+        let (then, now) = (&status.boot_id, &self.identity.boot_id);
+        if then != now && !then.is_empty() && !now.is_empty() {
+            self.boot();
+        }
         for class in &status.affinity {
             let ratio = class.error_ratio.map_or(0.0, Decimal::get);
             let mean = class.mean_service_time.map(Decimal::get);
@@ -97,6 +101,13 @@ impl Persona {
             }
         }
         self.conditions = status.conditions;
+    }
+
+    /// The node was started anew: what it suffered from before may be gone with that boot, that it ended is a restart.
+    fn boot(&mut self) {
+        (self.ready, self.contention) = Default::default();
+        (self.answered, self.errors) = Default::default();
+        self.restarts.observe(1.0, Duration::ZERO, self.half_life);
     }
 
     pub(super) fn averages(&self) -> Averages {

@@ -112,7 +112,14 @@ impl Persona {
         (watts.is_some() || hourly.is_some()).then(|| CostStatus {
             hourly: Decimal::rounded(hourly.unwrap_or(0.0), 4),
             watts: Decimal::rounded(watts.unwrap_or(0.0), 0),
-            watts_source: if watts.is_some() { WattsSource::Model } else { WattsSource::None },
+            watts_source: match (watts, self.newest.as_ref().and_then(|sample| sample.watts)) {
+                (None, _) => WattsSource::None,
+                (Some(_), Some(_)) => WattsSource::Rapl,
+                (Some(_), None) => WattsSource::Model,
+            },
+            per_million_entries: hourly
+                .zip(self.entries_an_hour())
+                .map(|(hourly, entries)| Decimal::rounded(hourly / entries * 1e6, 4)),
         })
     }
 
@@ -146,6 +153,12 @@ impl Persona {
         };
         let message = message.chars().take(MESSAGE_CHARS).collect();
         Some(self.condition(OBSERVED, failed.is_none(), reason, message, at))
+    }
+
+    /// Entries that all observed pods answer, an hour; `None` while there are none.
+    fn entries_an_hour(&self) -> Option<f64> {
+        let rates = self.workloads.values().filter_map(|observed| observed.answers.rate());
+        Some(rates.sum::<f64>() * 3600.0).filter(|entries| *entries > 0.0)
     }
 
     fn ready_condition(&self, surroundings: &Surroundings, at: Timestamp) -> Condition {

@@ -86,12 +86,24 @@ impl Hierarchy {
         if cgroup.cpu.is_dir() { Ok(cgroup) } else { Err(CgroupError::NoCgroup(cgroup.cpu)) }
     }
 
+    /// Whether what is mounted as the root is a cgroup of a larger machine: the real root has no quota.
+    pub(crate) fn is_nested(&self) -> bool {
+        let quota = match self.version {
+            Version::V1 => "cpu/cpu.cfs_quota_us",
+            Version::V2 => "cpu.max",
+        };
+        self.root.join(quota).is_file()
+    }
+
     /// How a persona names the source.
     pub(crate) fn name(&self, path: &Path) -> String {
         let version = match self.version {
             Version::V1 => 1,
             Version::V2 => 2,
         };
+        if path.as_os_str().is_empty() {
+            return format!("cgroup v{version} / (nested)");
+        }
         format!("cgroup v{version} {}", path.display())
     }
 }

@@ -74,7 +74,12 @@ impl Agent {
         let costing = Costing { reference, ..Costing::default() };
         Self {
             persona: Persona::new(Identity::default(), costing, HALF_LIFE, None, unix),
-            surroundings: Surroundings { ready: Some(true), cost: Some(cost), workloads: vec![workload] },
+            surroundings: Surroundings {
+                ready: Some(true),
+                cost: Some(cost),
+                workloads: vec![workload],
+                ..Surroundings::default()
+            },
             service,
             answers: Answers::default(),
             published: None,
