@@ -95,8 +95,9 @@ impl Reader {
                 (command, PathBuf::from("/journal"))
             }
         };
+        // A journal whose writer was killed is set aside as `*.journal~` by the next one; it holds what it held.
         command
-            .arg(format!("--file={}/*.journal", folder.display()))
+            .arg(format!("--file={}/*.journal*", folder.display()))
             .args(["--quiet", "--no-pager", "--output=cat"])
             .arg(format!("--output-fields={ID_FIELD}"));
         command
