@@ -24,6 +24,9 @@ use crate::{
 /// Bounds of the histogram of decision times, in microseconds.
 const BOUNDS: [u64; 12] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
 
+/// Parts of the decisions whose time is told.
+const QUANTILES: [(&str, f64); 2] = [("0.5", 0.5), ("0.99", 0.99)];
+
 /// A registry that reads routes and proxy.
 #[must_use]
 pub fn registry(routes: &Routes, figures: &Arc<Figures>) -> Registry {
@@ -42,6 +45,13 @@ struct Collected {
 struct OfRoute {
     namespace: String,
     route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfQuantile {
+    namespace: String,
+    route: String,
+    quantile: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,6 +81,7 @@ impl Collector for Collected {
             self.routes.all().into_iter().map(|(key, assigner)| (key, assigner.tally())).collect();
         self.assignments(&mut encoder, &tallies)?;
         routes(&mut encoder, &tallies)?;
+        quantiles(&mut encoder, &tallies)?;
         self.proxy(&mut encoder)
     }
 }
@@ -172,6 +183,25 @@ fn routes(encoder: &mut DescriptorEncoder<'_>, tallies: &[(Key, Tally)]) -> fmt:
         buckets.push((f64::MAX, count.saturating_sub(below)));
         let sum = tally.times.sum().as_secs_f64();
         family.encode_family(&of(key))?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+    }
+    Ok(())
+}
+
+/// To within an eighth, which the buckets of a histogram are too wide for.
+fn quantiles(encoder: &mut DescriptorEncoder<'_>, tallies: &[(Key, Tally)]) -> fmt::Result {
+    let unit = Unit::Seconds;
+    let mut family = encoder.encode_descriptor(
+        "decision_quantile",
+        "Time that a part of the decisions took no longer than",
+        Some(&unit),
+        MetricType::Gauge,
+    )?;
+    for (key, tally) in tallies {
+        for (quantile, part) in QUANTILES {
+            let labels = OfQuantile { namespace: key.namespace.clone(), route: key.name.clone(), quantile };
+            let seconds = tally.times.quantile(part).as_secs_f64();
+            ConstGauge::new(seconds).encode(family.encode_family(&labels)?)?;
+        }
     }
     Ok(())
 }

@@ -12,7 +12,6 @@ mod pool;
 mod source;
 
 use std::{
-    fmt::Write,
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -21,7 +20,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
 use foreshift_operator::shutdown::Stop;
 use http::{HeaderValue, Request};
 
@@ -177,11 +175,11 @@ impl Worker {
     }
 
     fn next_id(&self) -> HeaderValue {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let number = self.ids.1.fetch_add(1, Ordering::Relaxed);
-        let mut id = BytesMut::with_capacity(32);
-        let written = write!(id, "{:016x}{number:016x}", self.ids.0);
-        debug_assert!(written.is_ok());
-        HeaderValue::from_maybe_shared(id.freeze()).unwrap_or_else(|_| HeaderValue::from_static("0"))
+        let both = u128::from(self.ids.0) << 64 | u128::from(number);
+        let id: [u8; 32] = std::array::from_fn(|i| DIGITS[(both >> (124 - 4 * i)) as usize & 0xf]);
+        HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("0"))
     }
 }
 

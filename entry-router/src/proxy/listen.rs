@@ -2,11 +2,14 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -126,23 +129,37 @@ fn attend(
     worker.figures.connections.fetch_add(1, Ordering::Relaxed);
     let worker = Arc::clone(worker);
     tokio::spawn(async move {
-        tokio::select! {
-            ended = connection => if let Err(error) = ended {
-                debug!(error, "a connection of a client ended early");
-            },
-            () = silent(&spoke, worker.limits.head) => debug!("a client never sent a whole head"),
+        match unless_silent(connection, &spoke, worker.limits.head).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => debug!(error, "a connection of a client ended early"),
+            None => debug!("a client never sent a whole head"),
         }
         worker.figures.connections.fetch_sub(1, Ordering::Relaxed);
     });
 }
 
-/// Returns when a client had its time for a first head and sent none: before that, not even the version is known whose
-/// own limit would end it.
-async fn silent(spoke: &AtomicBool, limit: Duration) {
-    tokio::time::sleep(limit).await;
-    if spoke.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
-    }
+/// Drives a connection to its end, or to when its client had its time for a first head and sent none: before that, not
+/// even the version is known whose own limit would end it.
+async fn unless_silent<T>(
+    connection: impl Future<Output = T>,
+    spoke: &AtomicBool,
+    limit: Duration,
+) -> Option<T> {
+    let mut connection = pin!(connection);
+    let mut silence = Some(Box::pin(tokio::time::sleep(limit)));
+    poll_fn(|cx| {
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(ended));
+        }
+        if spoke.load(Ordering::Relaxed) {
+            silence = None;
+        }
+        match &mut silence {
+            Some(silence) => silence.as_mut().poll(cx).map(|()| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// A client that takes no bytes for as long as an answer may take is gone.

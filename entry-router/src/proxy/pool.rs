@@ -1,7 +1,7 @@
 //! Connections to resources that wait for the next entry, by endpoint. Each thread has its own.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -21,7 +21,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pool(Arc<Mutex<HashMap<SocketAddr, Vec<Waiting>>>>);
+pub(super) struct Pool(Arc<Mutex<BTreeMap<SocketAddr, Vec<Waiting>>>>);
 
 #[derive(Debug)]
 struct Waiting {
@@ -97,7 +97,7 @@ impl Pool {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Vec<Waiting>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Vec<Waiting>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
