@@ -13,7 +13,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo demo-clean footprint
-demo: ## the whole story on a local cluster: SHAPE=ramp|flash|saw; QUICK=1 drives Foreshift alone
+demo: ## the whole story on a local cluster: SHAPE=ramp|flash|saw; ROUTER=1 through the entry router; QUICK=1 drives Foreshift alone
 	@e2e/demo/run
 footprint: ## memory and CPU of agents and operator on the local cluster; run it while the demo runs
 	@e2e/demo/footprint

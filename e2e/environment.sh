@@ -15,6 +15,8 @@ PEERS_REQUIREMENTS=$CHECKOUT/entry-router/doors/tests/peers/requirements.txt
 PEERS_VENV=$FORESHIFT_CACHE/venv-peers-$(sha256sum < "$PEERS_REQUIREMENTS" | cut -c1-12)
 TARGET=${CARGO_TARGET_DIR:-$CHECKOUT/target} # cargo's folder
 DRIVER_NODE=n3                               # loads come from its network: ClusterIPs work, and no quota holds there
+ROUTER_NODE=n4                               # the entry router's in the demo: one more than the resources have
+NAMESPACE=foreshift-system                   # of the chart's release in the demo
 ARCHIVES=$CHECKOUT/target/images             # of images, as e2e/images/build writes them
 
 [[ $PATH == *"$HOME/.cargo/bin"* ]] || PATH=$PATH:$HOME/.cargo/bin

@@ -60,6 +60,9 @@ pub struct DemoArgs {
     /// Where requests go. Default: the cluster IP of Service journal, which only nodes and pods can reach.
     #[arg(long)]
     pub target: Option<SocketAddr>,
+    /// Service of the entry router, as NAMESPACE/SERVICE: Foreshift's runs go through it.
+    #[arg(long)]
+    pub router: Option<String>,
     /// State folder of the local cluster; set by `cluster run`.
     #[arg(long, env = "CLUSTER_STATE")]
     pub cluster_state: Option<PathBuf>,

@@ -16,7 +16,7 @@ use crate::{
     entries::Pool,
     error::{Error, Result},
     gauge::Gauge,
-    sender::{Load, Sender},
+    sender::{Connections, Load, Sender},
     shape::Curve,
 };
 
@@ -101,6 +101,7 @@ async fn probe(
         batch,
         timeout: Duration::from_secs(5),
         max_in_flight: 256,
+        connections: Connections::New,
     };
     let curve = Curve::flat(f64::from(PROBE_SECONDS + SETTLING_SECONDS), 1.0);
     let sender = Sender::start(load, Arc::clone(pool), curve.arrivals(rate), Instant::now())?;

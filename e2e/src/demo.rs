@@ -18,6 +18,7 @@ use crate::{
     logs::log_lines,
     plot,
     route::{self, Run},
+    router::Router,
     sample::{self, Sample},
     shape::Shape,
     stage::{self, RESOURCES, Stage},
@@ -33,8 +34,9 @@ pub async fn run(args: &DemoArgs) -> Result<()> {
     let mut drawn: Vec<(Run, Vec<Sample>)> = Vec::new();
     for &run in &args.runs {
         say(&format!("\n=== {} ===", run.title()));
+        let way = run.way(driver.router.is_some());
         let (outcome, samples) =
-            driver.drive(run.name(), &run.route()?, &args.shape.curve(), live_table()).await?;
+            driver.drive(run.name(), &run.route()?, way, &args.shape.curve(), live_table()).await?;
         say(&format!("{} entries acknowledged, {} lost", outcome.acknowledged, outcome.lost));
         summary.add(run, outcome);
         drawn.push((run, samples));
@@ -70,10 +72,14 @@ pub async fn prepare(args: &DemoArgs) -> Result<Driver> {
         local,
         lead_cgroup: args.lead_cgroup.clone(),
         target: args.target,
+        router: None,
         pool,
         batch: args.batch,
         capacity: Capacity { requests_per_second: 0.0, idle_load: 0.0, quota_cores: None },
     };
+    if let Some(named) = &args.router {
+        driver.router = Some(Router::find(driver.stage.client(), named).await?);
+    }
     driver.capacity = capacity(&driver, args.capacity).await?;
     say(&format!(
         "the lead carries {:.0} requests/s of {} entries; its node idles at a load of {:.2}",
@@ -112,6 +118,7 @@ async fn meta(driver: &Driver, shape: Shape) -> Result<Meta> {
         pods_each: driver.stage.pods_each(),
         log_lines: driver.pool.len(),
         kubernetes: version.git_version,
+        router: driver.router.is_some(),
     })
 }
 

@@ -22,8 +22,9 @@ use crate::{
     local::LocalCluster,
     outcome::{Outcome, Record},
     route,
+    router::Router,
     sample::{Sample, Sampler},
-    sender::{Load, Sender, most_in_flight},
+    sender::{Connections, Load, Sender, most_in_flight},
     shape::Curve,
     shares::{self, ShareWatch},
     stage::{JournalPod, Stage, TARGET},
@@ -42,12 +43,23 @@ pub struct Driver {
     pub lead_cgroup: Option<String>,
     /// Where requests go, if not to the cluster IP of the target.
     pub target: Option<SocketAddr>,
+    /// The entry router, if there is one.
+    pub router: Option<Router>,
     /// The entries.
     pub pool: Arc<Pool>,
     /// Entries in a request.
     pub batch: u32,
     /// What the lead carries.
     pub capacity: Capacity,
+}
+
+/// How entries get to the resources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    /// Through the entry router, otherwise through the target Service.
+    pub router: bool,
+    /// Over which connections.
+    pub connections: Connections,
 }
 
 /// Between drives the nodes come to rest, and long enough that the forecaster's short window shows nothing else.
@@ -59,27 +71,39 @@ const ROUTE_SETTLES_WITHIN: Duration = Duration::from_secs(30);
 /// A node that still sends to endpoints that are gone is found out by some of so many connections.
 const PROBES: usize = 20;
 const PROBE_WITHIN: Duration = Duration::from_millis(500);
+/// The router sends entries elsewhere from this part of them on; what is less, it only explores with.
+const ELSEWHERE: f64 = 0.05;
 
 impl Driver {
-    /// Drives `curve` through `route`; every sample is shown as it is taken. `run` is part of every entry's id.
+    /// Drives `curve` through `route` on its `way`; every sample is shown as it is taken. `run` is part of every entry's id.
     pub async fn drive(
         &self,
         run: &str,
         route: &JournalRoute,
+        way: Way,
         curve: &Curve,
         mut show: impl FnMut(&Sample),
     ) -> Result<(Outcome, Vec<Sample>)> {
         let pods = self.fresh_stage().await?;
         let watch = ShareWatch::start(self.stage.client());
         let programmed_after = self.all_on_the_lead(route, &watch).await?;
+        let router = self.router_of(way)?.cloned();
+        if let Some(router) = &router {
+            until("the entry router to know the route", ROUTE_SETTLES_WITHIN, async || {
+                Ok(router.knows_the_route().await)
+            })
+            .await?;
+        }
         let start = Instant::now();
-        let sender = self.send(run, curve, start).await?;
+        let sender = self.send(run, way, curve, start).await?;
         let mut look =
-            Sampler::new(self.stage.client(), self.gauges()?, watch, sender.tally(), curve.clone(), start);
+            Sampler::new(self.stage.client(), self.gauges()?, watch, sender.tally(), curve.clone(), start)
+                .with_router(router)
+                .await;
         let samples =
             sample_until(&mut look, start + Duration::from_secs_f64(curve.seconds()), &mut show).await;
         let total = sender.finish().await?;
-        let changes = share_changes(look.watch(), start);
+        let changes = if way.router { turns(&samples) } else { share_changes(look.watch(), start) };
         let stored = self.reader().read(&pods, run).await?;
         let outcome = Outcome::of(&Record {
             samples: &samples,
@@ -93,17 +117,19 @@ impl Driver {
         Ok((Outcome { programmed_after_s: programmed_after.as_secs_f64(), ..outcome }, samples))
     }
 
-    /// Starts sending `curve` to the target.
-    pub async fn send(&self, run: &str, curve: &Curve, start: Instant) -> Result<Sender> {
+    /// Starts sending `curve`.
+    pub async fn send(&self, run: &str, way: Way, curve: &Curve, start: Instant) -> Result<Sender> {
         let load = Load {
-            target: match self.target {
-                Some(target) => target,
-                None => self.stage.address(TARGET).await?,
+            target: match (self.router_of(way)?, self.target) {
+                (Some(router), _) => router.address(),
+                (None, Some(target)) => target,
+                (None, None) => self.stage.address(TARGET).await?,
             },
             run: run.to_owned(),
             batch: self.batch,
             timeout: CLIENT_TIMEOUT,
             max_in_flight: most_in_flight(),
+            connections: way.connections,
         };
         Sender::start(load, Arc::clone(&self.pool), curve.arrivals(self.capacity.requests_per_second), start)
     }
@@ -136,6 +162,16 @@ impl Driver {
             local.forget_connections(target.ip()).await?;
         }
         Ok(programmed_after)
+    }
+
+    fn router_of(&self, way: Way) -> Result<Option<&Router>> {
+        match (way.router, &self.router) {
+            (false, _) => Ok(None),
+            (true, None) => {
+                Err(Error::Unfit("there is no entry router to send through; name it with --router".into()))
+            }
+            (true, router) => Ok(router.as_ref()),
+        }
     }
 
     /// A gauge for each resource's node.
@@ -194,6 +230,21 @@ pub fn share_changes(watch: &ShareWatch, start: Instant) -> Vec<(f64, f64)> {
         .collect()
 }
 
+/// When entries began to go elsewhere through the router, and when they came back, in seconds, and the lead's share from
+/// then on.
+fn turns(samples: &[Sample]) -> Vec<(f64, f64)> {
+    let mut turns = Vec::new();
+    let mut elsewhere = false;
+    for sample in samples {
+        let lead = sample.share()[0];
+        if sample.served.is_some() && (lead < 1.0 - ELSEWHERE) != elsewhere {
+            elsewhere = !elsewhere;
+            turns.push((sample.t, if elsewhere { lead } else { 1.0 }));
+        }
+    }
+    turns
+}
+
 /// Whether a row of connections to `target` all come about.
 async fn answers(target: SocketAddr) -> Result<(), String> {
     for probe in 1..=PROBES {
@@ -220,4 +271,17 @@ async fn sample_until(sampler: &mut Sampler, end: Instant, show: &mut impl FnMut
         taken.push(sample);
     }
     taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exploring_is_no_turn_but_going_elsewhere_and_coming_back_are() {
+        let second = |t, lead| Sample { t, served: Some([lead, 1.0 - lead, 0.0]), ..Sample::default() };
+        let samples = [second(1.0, 0.99), second(2.0, 0.7), second(3.0, 0.6), second(4.0, 0.97)];
+        assert_eq!(turns(&samples), [(2.0, 0.7), (4.0, 1.0)]);
+        assert!(turns(&[Sample::default()]).is_empty());
+    }
 }

@@ -1,6 +1,6 @@
 //! What the demo must show, held against a summary. Pure.
 
-use crate::{outcome::Outcome, shape::Shape, summary::Summary};
+use crate::{outcome::Outcome, route::Run, shape::Shape, summary::Summary};
 
 /// One goal and how a demo did on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,12 @@ const CHANGES: usize = 12;
 /// Share changes for each tooth of the saw.
 const CHANGES_A_TOOTH: u32 = 2;
 
+/// The same through the router.
+const ROUTER_EXCESS: f64 = 1.1;
+/// Parts of the reactive run's saturated seconds and p99 that are allowed through the router where load jumps.
+const ROUTER_SATURATED_PART: f64 = 0.5;
+const ROUTER_P99_PART: f64 = 0.8;
+
 /// The goals that the runs in `summary` can be held against.
 #[must_use]
 pub fn goals(summary: &Summary) -> Vec<Goal> {
@@ -48,7 +54,13 @@ pub fn goals(summary: &Summary) -> Vec<Goal> {
             ]
         })
         .collect();
-    if let Some(foreshift) = &summary.foreshift {
+    if summary.meta.router {
+        let driven =
+            [Run::Foreshift, Run::KeptAlive].into_iter().filter_map(|run| Some((run, summary.of(run)?)));
+        goals.extend(driven.flat_map(|(run, outcome)| {
+            through_router(run, outcome, summary.reactive.as_ref(), summary.meta.shape)
+        }));
+    } else if let Some(foreshift) = &summary.foreshift {
         goals.extend(own(foreshift, summary.meta.shape));
         if let Some(reactive) = &summary.reactive {
             goals.extend(against(foreshift, reactive, summary.meta.shape));
@@ -92,7 +104,6 @@ fn against(foreshift: &Outcome, reactive: &Outcome, shape: Shape) -> [Goal; 2] {
     } else {
         ("no more saturated seconds than the reactive run".into(), f64::from(reactive.saturated_seconds))
     };
-    let milliseconds = |ms: Option<f64>| ms.map_or("none".into(), |ms| format!("{ms:.1} ms"));
     [
         goal(
             false,
@@ -109,6 +120,53 @@ fn against(foreshift: &Outcome, reactive: &Outcome, shape: Shape) -> [Goal; 2] {
     ]
 }
 
+/// Through the router every single entry is placed, so more is asked of it, and changes of shares mean nothing.
+fn through_router(run: Run, outcome: &Outcome, reactive: Option<&Outcome>, shape: Shape) -> Vec<Goal> {
+    let title = run.title();
+    if shape == Shape::Ramp {
+        return vec![
+            goal(
+                false,
+                format!("{title}: the lead is never saturated"),
+                format!("{} s", outcome.saturated_seconds),
+                outcome.saturated_seconds == 0,
+            ),
+            goal(
+                false,
+                format!("{title}: at most {ROUTER_EXCESS} times the share that had to move is moved"),
+                format!("{:.3} for {:.3}", outcome.shifted_share, outcome.needed_share),
+                outcome.shifted_share <= ROUTER_EXCESS * outcome.needed_share,
+            ),
+        ];
+    }
+    let Some(reactive) = reactive else { return Vec::new() };
+    vec![
+        goal(
+            false,
+            format!(
+                "{title}: at most {:.0} % of the reactive run's saturated seconds",
+                ROUTER_SATURATED_PART * 100.0
+            ),
+            format!("{} against {}", outcome.saturated_seconds, reactive.saturated_seconds),
+            f64::from(outcome.saturated_seconds)
+                <= ROUTER_SATURATED_PART * f64::from(reactive.saturated_seconds),
+        ),
+        goal(
+            false,
+            format!("{title}: p99 at most {ROUTER_P99_PART} times the reactive run's"),
+            format!("{} against {}", milliseconds(outcome.p99_ms), milliseconds(reactive.p99_ms)),
+            outcome
+                .p99_ms
+                .zip(reactive.p99_ms)
+                .is_some_and(|(ours, theirs)| ours <= ROUTER_P99_PART * theirs),
+        ),
+    ]
+}
+
+fn milliseconds(ms: Option<f64>) -> String {
+    ms.map_or("none".into(), |ms| format!("{ms:.1} ms"))
+}
+
 fn goal(required: bool, text: String, measured: String, reached: bool) -> Goal {
     Goal { text, measured, reached, required }
 }
@@ -116,7 +174,7 @@ fn goal(required: bool, text: String, measured: String, reached: bool) -> Goal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{route::Run, summary::tests::empty};
+    use crate::summary::tests::empty;
 
     fn summary() -> Summary {
         let mut summary = empty();
@@ -169,5 +227,25 @@ mod tests {
         assert!(!changes(&summary));
         summary.foreshift.as_mut().unwrap().share_changes = 6;
         assert!(changes(&summary));
+    }
+
+    #[test]
+    fn through_the_router_both_kinds_of_connections_are_held_to_its_own_goals() {
+        let mut summary = summary();
+        summary.meta.router = true;
+        summary.add(Run::KeptAlive, Outcome { shifted_share: 0.33, needed_share: 0.3, ..Outcome::default() });
+        let missed = |summary: &Summary| {
+            let missed = goals(summary).into_iter().filter(|goal| !goal.reached && !goal.required);
+            missed.map(|goal| goal.text).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            missed(&summary).len(),
+            2,
+            "a second too many, and a tenth too much: {:?}",
+            missed(&summary)
+        );
+        summary.meta.shape = Shape::Flash;
+        summary.kept_alive.as_mut().unwrap().p99_ms = Some(24.1);
+        assert_eq!(missed(&summary), ["kept alive: p99 at most 0.8 times the reactive run's"]);
     }
 }

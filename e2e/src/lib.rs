@@ -1,7 +1,7 @@
 //! Drives real journal entries at a real cluster and measures what Foreshift does with them.
 //!
 //! The pieces from the bottom up: a rate over time ([`shape`]), entries ([`entries`]), the open-loop [`sender`] and its
-//! [`tally`]; the cluster ([`stage`], [`route`], [`shares`], [`gauge`]); the count afterwards ([`journal`]); and what is
+//! [`tally`]; the cluster ([`stage`], [`route`], [`router`], [`shares`], [`gauge`]); the count afterwards ([`journal`]); and what is
 //! made of it all ([`outcome`], [`summary`], [`goals`], [`table`], [`plot`]). [`drive`] makes one run of them, [`demo`]
 //! all runs.
 
@@ -21,6 +21,7 @@ pub mod logs;
 pub mod outcome;
 pub mod plot;
 pub mod route;
+pub mod router;
 pub mod sample;
 pub mod sender;
 pub mod shape;

@@ -14,7 +14,9 @@ use kube::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    drive::Way,
     error::{Error, Result, ask, until},
+    sender::Connections,
     stage::{NAMESPACE, TARGET},
 };
 
@@ -27,8 +29,10 @@ pub enum Run {
     LeadOnly,
     /// The last rung of the ladder: move when saturation is observed.
     Reactive,
-    /// As installed: the forecast decides.
+    /// As installed: the forecast decides, and the entry router where entries go through it.
     Foreshift,
+    /// The same for clients that keep their connections.
+    KeptAlive,
 }
 
 const ROUTE_YAML: &str = include_str!("../demo/route.yaml");
@@ -43,6 +47,7 @@ impl Run {
             Self::LeadOnly => "lead_only",
             Self::Reactive => "reactive",
             Self::Foreshift => "foreshift",
+            Self::KeptAlive => "kept_alive",
         }
     }
 
@@ -53,6 +58,18 @@ impl Run {
             Self::LeadOnly => "lead only",
             Self::Reactive => "reactive",
             Self::Foreshift => "Foreshift",
+            Self::KeptAlive => "kept alive",
+        }
+    }
+
+    /// How entries travel in it. Who does without Foreshift, or has it react only, has no router either: connections are
+    /// spread by EndpointSlices then, and over new ones, which is the best that these can do.
+    #[must_use]
+    pub fn way(self, router: bool) -> Way {
+        match self {
+            Self::LeadOnly | Self::Reactive => Way::default(),
+            Self::Foreshift => Way { router, connections: Connections::New },
+            Self::KeptAlive => Way { router, connections: Connections::Kept },
         }
     }
 
@@ -63,7 +80,7 @@ impl Run {
         match self {
             Self::LeadOnly => route.spec.limits.min_lead_share = Percent::from_permille(1000),
             Self::Reactive => route.spec.forecast.strategy = Strategy::Reactive,
-            Self::Foreshift => {}
+            Self::Foreshift | Self::KeptAlive => {}
         }
         Ok(route)
     }

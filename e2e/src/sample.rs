@@ -14,6 +14,7 @@ use crate::{
     cgroup::stolen_time,
     gauge::{self, Gauge},
     route,
+    router::{Given, Router},
     shape::Curve,
     shares::{Endpoints, ShareWatch, shares},
     stage::RESOURCES,
@@ -35,6 +36,8 @@ pub struct Sample {
     pub persona_load: Option<f64>,
     /// Endpoints of each resource behind the target.
     pub endpoints: Endpoints,
+    /// Part of the entries that the router gave to each resource in the second before, where entries go through it.
+    pub served: Option<[f64; 3]>,
     /// The lead's p90 at the planning horizon, with the shares that the plan wants.
     pub p90: Option<f64>,
     /// The lead's p90 in 60 s if everything stayed on it.
@@ -48,10 +51,10 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Part of the entries that each resource's endpoints get.
+    /// Part of the entries that each resource gets: as the router gave them, otherwise by its endpoints.
     #[must_use]
     pub fn share(&self) -> [f64; 3] {
-        shares(self.endpoints)
+        self.served.unwrap_or_else(|| shares(self.endpoints))
     }
 }
 
@@ -60,6 +63,8 @@ pub struct Sampler {
     client: Client,
     gauges: [Gauge; 3],
     watch: ShareWatch,
+    router: Option<(Router, Given)>,
+    served: Option<[f64; 3]>,
     tally: Arc<Tally>,
     curve: Curve,
     start: Instant,
@@ -86,6 +91,8 @@ impl Sampler {
             client: client.clone(),
             gauges,
             watch,
+            router: None,
+            served: None,
             tally,
             curve,
             start,
@@ -93,6 +100,15 @@ impl Sampler {
             route: None,
             personas: BTreeMap::new(),
         }
+    }
+
+    /// The same of a run whose entries go through `router`.
+    pub async fn with_router(mut self, router: Option<Router>) -> Self {
+        if let Some(router) = router {
+            let given = router.given().await.unwrap_or_default();
+            self.router = Some((router, given));
+        }
+        self
     }
 
     /// Looks at everything now. To be called once a second.
@@ -111,6 +127,7 @@ impl Sampler {
             throttled: nodes[0].throttled,
             persona_load: gauge::persona_load(&self.personas, self.gauges[0].node()),
             endpoints: self.watch.now(),
+            served: self.served,
             p90: lead.and_then(|lead| lead.p90).map(Decimal::get),
             p90_in_60s: status.and_then(|status| status.p90_in_60s).map(Decimal::get),
             phase: status.map(|status| status.phase),
@@ -126,8 +143,18 @@ impl Sampler {
     }
 
     async fn refresh(&mut self) {
-        let news = async { tokio::join!(route::get(&self.client), route::personas(&self.client)) };
-        let Ok((route, personas)) = tokio::time::timeout(NEWS_WITHIN, news).await else { return };
+        let given = async {
+            match &self.router {
+                Some((router, _)) => router.given().await,
+                None => None,
+            }
+        };
+        let news = async { tokio::join!(route::get(&self.client), route::personas(&self.client), given) };
+        let Ok((route, personas, given)) = tokio::time::timeout(NEWS_WITHIN, news).await else { return };
+        if let (Some((_, before)), Some(given)) = (&mut self.router, given) {
+            self.served = parts(before, &given).or(self.served);
+            *before = given;
+        }
         if let Ok(route) = route {
             self.route = route;
         }
@@ -141,6 +168,13 @@ impl Sampler {
         let (before, all_before) = std::mem::replace(&mut self.stolen, (stolen, all));
         (stolen - before) as f64 / (all - all_before).max(1) as f64
     }
+}
+
+/// Parts of what was given since `before`; `None` if nothing was.
+fn parts(before: &Given, now: &Given) -> Option<[f64; 3]> {
+    let since: Given = std::array::from_fn(|i| now[i].saturating_sub(before[i]));
+    let all = since.iter().sum::<u64>() as f64;
+    (all > 0.0).then(|| since.map(|given| given as f64 / all))
 }
 
 /// Samples as comma-separated values with a header line.
@@ -182,6 +216,14 @@ pub fn csv(samples: &[Sample]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_served_goes_before_what_was_programmed() {
+        assert_eq!(parts(&[10, 0, 0], &[40, 10, 0]), Some([0.75, 0.25, 0.0]));
+        assert_eq!(parts(&[10, 0, 0], &[10, 0, 0]), None);
+        let sample = Sample { endpoints: [4, 0, 0], served: Some([0.75, 0.25, 0.0]), ..Sample::default() };
+        assert_eq!(sample.share(), [0.75, 0.25, 0.0]);
+    }
 
     #[test]
     fn every_line_of_the_csv_has_the_columns_of_the_header() {

@@ -2,8 +2,10 @@
 //!
 //! Latency counts from the moment a request was due, so a stalled service cannot hide the requests that it kept
 //! waiting (no coordinated omission). Each request has a connection of its own, because kept-alive connections
-//! never move to another endpoint, and nothing is sent twice. The thread is its own, so that what else the demo
+//! never move to another endpoint, unless they are asked for; nothing is sent twice. The thread is its own, so that what else the demo
 //! does cannot delay a request. Due times are met within the runtime's timer tick of one millisecond.
+
+mod kept;
 
 use std::{
     net::SocketAddr,
@@ -12,9 +14,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use http::{Request, header};
+use http::{HeaderValue, Request, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Bytes, client::conn::http1};
+use hyper::{
+    body::Bytes,
+    client::conn::http1::{self, SendRequest},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
@@ -26,6 +31,7 @@ use tokio::{
 use crate::{
     entries::{CONTENT_TYPE, Pool},
     error::{Error, Result},
+    sender::kept::Kept,
     tally::{Ending, Tally, Total},
 };
 
@@ -42,6 +48,18 @@ pub struct Load {
     pub timeout: Duration,
     /// More requests are not under way at once; what exceeds this has failed without being sent.
     pub max_in_flight: usize,
+    /// Over which connections.
+    pub connections: Connections,
+}
+
+/// Which connection a request takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Connections {
+    /// One of its own.
+    #[default]
+    New,
+    /// The one that has been idle for longest, or a new one where all are busy.
+    Kept,
 }
 
 /// A sender at work. Dropping it stops it.
@@ -119,6 +137,7 @@ async fn drive(
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut under_way = JoinSet::new();
+    let kept = Arc::new(Kept::new(load.target));
     for (request, due) in (0_u64..).zip(arrivals) {
         let due = start + due;
         tokio::select! {
@@ -134,9 +153,16 @@ async fn drive(
             continue;
         }
         let (load, pool, tally) = (Arc::clone(&load), Arc::clone(&pool), Arc::clone(&tally));
+        let kept = Arc::clone(&kept);
         under_way.spawn(async move {
             let body = pool.batch(&load.run, request * u64::from(load.batch), load.batch, SystemTime::now());
-            let ending = match timeout_at((due + load.timeout).into(), upload(load.target, body)).await {
+            let upload = async {
+                match load.connections {
+                    Connections::New => upload(load.target, body).await,
+                    Connections::Kept => kept.upload(body).await,
+                }
+            };
+            let ending = match timeout_at((due + load.timeout).into(), upload).await {
                 Ok(Ok(true)) => Ending::Acknowledged(due.elapsed()),
                 Ok(_) => Ending::Refused,
                 Err(_) => Ending::TimedOut,
@@ -156,17 +182,9 @@ async fn upload(target: SocketAddr, body: Vec<u8>) -> Result<bool, Failure> {
     // Closed by a reset: hundreds of connections a second would otherwise use up the ports in TIME_WAIT.
     stream.set_zero_linger()?;
     let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::post("/upload")
-        .header(header::HOST, target.to_string())
-        .header(header::CONTENT_TYPE, CONTENT_TYPE)
-        .header(header::CONNECTION, "close")
-        .body(Full::new(Bytes::from(body)))?;
-    let exchange = async {
-        let answer = client.send_request(request).await?;
-        let acknowledged = answer.status().is_success();
-        answer.into_body().collect().await?;
-        Ok::<_, hyper::Error>(acknowledged)
-    };
+    let mut request = post(target, body)?;
+    request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let exchange = exchange(&mut client, request);
     tokio::pin!(exchange, connection);
     tokio::select! {
         answer = &mut exchange => Ok(answer?),
@@ -175,6 +193,24 @@ async fn upload(target: SocketAddr, body: Vec<u8>) -> Result<bool, Failure> {
             Ok(exchange.await?)
         }
     }
+}
+
+fn post(target: SocketAddr, body: Vec<u8>) -> http::Result<Request<Full<Bytes>>> {
+    Request::post("/upload")
+        .header(header::HOST, target.to_string())
+        .header(header::CONTENT_TYPE, CONTENT_TYPE)
+        .body(Full::new(Bytes::from(body)))
+}
+
+/// Whether it was acknowledged, once all of the answer is here.
+async fn exchange(
+    client: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> hyper::Result<bool> {
+    let answer = client.send_request(request).await?;
+    let acknowledged = answer.status().is_success();
+    answer.into_body().collect().await?;
+    Ok(acknowledged)
 }
 
 #[cfg(test)]
@@ -193,7 +229,7 @@ mod tests {
     }
 
     fn load(target: SocketAddr, timeout: Duration, max_in_flight: usize) -> Load {
-        Load { target, run: "test".into(), batch: 3, timeout, max_in_flight }
+        Load { target, run: "test".into(), batch: 3, timeout, max_in_flight, connections: Connections::New }
     }
 
     /// A service on loopback that gives every upload the same answer, or none.

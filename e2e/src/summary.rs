@@ -26,6 +26,9 @@ pub struct Summary {
     /// The run that moved by the forecast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreshift: Option<Outcome>,
+    /// The same for clients that keep their connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_alive: Option<Outcome>,
 }
 
 /// What the runs of a demo have in common.
@@ -47,13 +50,16 @@ pub struct Meta {
     pub log_lines: usize,
     /// Version of the API server.
     pub kubernetes: String,
+    /// Whether the entry router stood in the way of Foreshift's runs.
+    #[serde(default)]
+    pub router: bool,
 }
 
 impl Summary {
     /// No run yet.
     #[must_use]
     pub fn new(meta: Meta) -> Self {
-        Self { meta, lead_only: None, reactive: None, foreshift: None }
+        Self { meta, lead_only: None, reactive: None, foreshift: None, kept_alive: None }
     }
 
     /// The outcome of a run.
@@ -63,12 +69,13 @@ impl Summary {
             Run::LeadOnly => self.lead_only.as_ref(),
             Run::Reactive => self.reactive.as_ref(),
             Run::Foreshift => self.foreshift.as_ref(),
+            Run::KeptAlive => self.kept_alive.as_ref(),
         }
     }
 
     /// The runs that were made, in their order.
     pub fn runs(&self) -> impl Iterator<Item = (Run, &Outcome)> {
-        [Run::LeadOnly, Run::Reactive, Run::Foreshift]
+        [Run::LeadOnly, Run::Reactive, Run::Foreshift, Run::KeptAlive]
             .into_iter()
             .filter_map(|run| self.of(run).map(|outcome| (run, outcome)))
     }
@@ -79,10 +86,11 @@ impl Summary {
             Run::LeadOnly => &mut self.lead_only,
             Run::Reactive => &mut self.reactive,
             Run::Foreshift => &mut self.foreshift,
+            Run::KeptAlive => &mut self.kept_alive,
         };
         *slot = Some(outcome);
         let saturated = self.lead_only.as_ref().and_then(|lead_only| lead_only.saturated_from_s);
-        for outcome in [&mut self.reactive, &mut self.foreshift].into_iter().flatten() {
+        for outcome in [&mut self.reactive, &mut self.foreshift, &mut self.kept_alive].into_iter().flatten() {
             outcome.first_shift_lead_time_s =
                 saturated.zip(outcome.first_shift_s).map(|(saturated, shifted)| saturated - shifted);
         }
@@ -118,6 +126,7 @@ pub(crate) mod tests {
             pods_each: 4,
             log_lines: 1000,
             kubernetes: "v1.35.4".into(),
+            router: false,
         })
     }
 

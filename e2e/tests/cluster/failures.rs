@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use foreshift_api::journal_route::condition;
 use foreshift_e2e::{
-    drive::CLIENT_TIMEOUT,
+    drive::{CLIENT_TIMEOUT, Way},
     error::{ask, until},
     journal::balance,
     route::{self, Run, is_true, why_not},
@@ -32,7 +32,8 @@ async fn traffic_goes_on_while_no_operator_runs() {
     let replicas = world.operator().await.spec.and_then(|spec| spec.replicas).unwrap();
 
     let in_force = watch.now();
-    let sender = world.driver.send("orphaned", &Curve::flat(20.0, 0.4), Instant::now()).await.unwrap();
+    let sender =
+        world.driver.send("orphaned", Way::default(), &Curve::flat(20.0, 0.4), Instant::now()).await.unwrap();
     world.scale_operator(0).await;
     let total = sender.finish().await.unwrap();
     let unchanged = watch.now() == in_force;
@@ -56,7 +57,8 @@ async fn a_power_cut_of_an_alternate_takes_its_endpoints_away_and_loses_nothing(
     world.driver.all_on_the_lead(&Run::Foreshift.route().unwrap(), &watch).await.unwrap();
 
     // More than the objective, so that an alternate helps, and no more than the lead carries without it.
-    let sender = world.driver.send("cut", &Curve::flat(180.0, 0.8), Instant::now()).await.unwrap();
+    let sender =
+        world.driver.send("cut", Way::default(), &Curve::flat(180.0, 0.8), Instant::now()).await.unwrap();
     let helper = until("an alternate to get a share", Duration::from_secs(45), async || {
         let helping = (1..3).find(|&resource| watch.now()[resource] > 0);
         Ok(helping.ok_or_else(|| format!("{:?}", watch.now())))

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use foreshift_api::ResourcePersona;
 use foreshift_e2e::{
+    drive::Way,
     error::{ask, until},
     journal::balance,
     route::{self, Run},
@@ -33,7 +34,7 @@ async fn every_acknowledged_entry_is_found_in_a_journal() {
     let pods = world.driver.fresh_stage().await.unwrap();
     let mut direct = world.driver;
     direct.target = Some(direct.stage.address(RESOURCES[0]).await.unwrap());
-    let sender = direct.send("count", &Curve::flat(5.0, 0.5), Instant::now()).await.unwrap();
+    let sender = direct.send("count", Way::default(), &Curve::flat(5.0, 0.5), Instant::now()).await.unwrap();
     let total = sender.finish().await.unwrap();
     let stored = direct.reader().read(&pods, "count").await.unwrap();
     let balance = balance(&total, &stored);
@@ -92,7 +93,7 @@ async fn a_share_moves_before_the_lead_saturates_and_nothing_is_lost() {
     let world = World::enter().await;
     let curve = Curve::rise((12.0, 0.4), 45.0, (13.0, 1.2));
     let route = Run::Foreshift.route().unwrap();
-    let (outcome, _) = world.driver.drive("smoke", &route, &curve, |_| ()).await.unwrap();
+    let (outcome, _) = world.driver.drive("smoke", &route, Way::default(), &curve, |_| ()).await.unwrap();
     assert_eq!((outcome.lost, outcome.duplicated), (0, 0));
     let first_shift = outcome.first_shift_s.expect("a share moves");
     assert!(outcome.saturated_from_s.is_none_or(|saturated| first_shift < saturated), "{outcome:?}");
