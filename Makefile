@@ -36,7 +36,7 @@ test-chart: ## CRDs, helm lint, kubeconform, refused values
 test-e2e: ## the demo on the local cluster, then the tests that need it installed
 	@$(TEST) e2e
 
-.PHONY: fuzz fuzz-models bench-engine bench-agent bench-router bench-models golden goals
+.PHONY: fuzz fuzz-models bench-engine bench-agent bench-models golden goals
 fuzz: ## the laws of the engine, on CASES=1000000 random worlds
 	@FUZZ_CASES=$(or $(CASES),1000000) cargo test --workspace --locked --test laws fuzz
 fuzz-models: ## CASES=20000 spoilt copies of the shipped model: refused, or still answering quantiles
@@ -44,8 +44,6 @@ fuzz-models: ## CASES=20000 spoilt copies of the shipped model: refused, or stil
 bench-engine: build ## time of an assignment and of a plan, into target/bench/engine.json; entries a second of the simulator
 	@cargo bench --locked --package foreshift-engine --bench engine
 	@$(TARGET)/debug/foreshift-simulator bench --into $(TARGET)/bench/engine.json
-bench-router: build ## the entry router beside Envoy, HAProxy and nginx on the same cores, into target/bench/router.json
-	@e2e/bench/router
 bench-models: build ## the figures of the models, on the traces in DATA=folder, into target/bench/models.json
 	@$(TARGET)/debug/foreshift-trainer bench --data "$(DATA)" --models models --out $(TARGET)/bench/models.json
 bench-agent: ## the agent beside prometheus-node-exporter in one run, into target/bench/agent.json
@@ -56,9 +54,14 @@ golden: build ## simulate all scenarios with every policy, and write the tables 
 goals: build ## hold the simulated figures against the project's goals
 	@$(TARGET)/debug/foreshift-simulator goals
 
-.PHONY: bench-picker
-bench-picker: build ## what the endpoint picker costs an Envoy, into target/bench/router-picker.json
+.PHONY: bench-router bench-proxy bench-picker bench-antagonist
+bench-router: bench-proxy bench-picker bench-antagonist ## the next three, one after the other (a quarter of an hour), all into target/bench/router.json
+bench-proxy: build ## the entry router beside Envoy, HAProxy and nginx on the same cores
+	@e2e/bench/router
+bench-picker: build ## what the endpoint picker costs an Envoy
 	@e2e/bench/picker
+bench-antagonist: build ## four replicas, one of them disturbed: the router beside power of two choices and round robin
+	@e2e/bench/antagonist
 
 .PHONY: setup build fmt lint crds proto images train train-impact record-impact
 setup: ## install what is missing: Debian packages, Rust components, cargo-deny

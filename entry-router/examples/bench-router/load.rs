@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-const ANSWER: &[u8] =
+pub(crate) const ANSWER: &[u8] =
     b"HTTP/1.1 202 Accepted\r\ncontent-type: text/plain\r\ncontent-length: 15\r\n\r\naccepted, thank";
 
 /// What a run came to.
@@ -27,8 +27,8 @@ pub(crate) struct Run {
 }
 
 /// A resource that takes every entry; answers where it listens.
-pub(crate) async fn resource() -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+pub(crate) async fn resource(host: &str) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((host, 0)).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -96,7 +96,8 @@ async fn client(
     Ok((latencies, errors))
 }
 
-fn entry(bytes: usize) -> Vec<u8> {
+/// A request of so many bytes.
+pub(crate) fn entry(bytes: usize) -> Vec<u8> {
     let head = format!(
         "POST /insert HTTP/1.1\r\nhost: journal\r\ncontent-type: application/octet-stream\r\ncontent-length: {bytes}\r\n\r\n"
     );
@@ -105,12 +106,13 @@ fn entry(bytes: usize) -> Vec<u8> {
     request
 }
 
-fn histogram() -> io::Result<Histogram<u64>> {
+/// Microseconds up to a minute, to three digits.
+pub(crate) fn histogram() -> io::Result<Histogram<u64>> {
     Histogram::new_with_bounds(1, 60_000_000, 3).map_err(io::Error::other)
 }
 
 /// Reads messages with a `Content-Length`, or in chunks, one at a time.
-struct Reader {
+pub(crate) struct Reader {
     buffer: Vec<u8>,
     head: Vec<u8>,
 }
@@ -123,7 +125,7 @@ impl Default for Reader {
 
 impl Reader {
     /// The head of the next message when all of it came; none at the end.
-    async fn message(&mut self, stream: &mut TcpStream) -> io::Result<Option<&[u8]>> {
+    pub(crate) async fn message(&mut self, stream: &mut TcpStream) -> io::Result<Option<&[u8]>> {
         let mut filled = 0;
         let head = loop {
             let read = stream.read(&mut self.buffer[filled..]).await?;
@@ -167,7 +169,8 @@ impl Reader {
     }
 }
 
-fn length(head: &[u8]) -> Option<usize> {
+/// What a head tells of its body's length.
+pub(crate) fn length(head: &[u8]) -> Option<usize> {
     const NAME: &[u8] = b"content-length:";
     head.split(|byte| *byte == b'\n')
         .find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))

@@ -1,5 +1,5 @@
-//! The proxies that are compared: each a process of its own, pinned to core 0, with one thread, the same resources by
-//! turns, keep-alive on both sides, and no access log.
+//! The proxies that are compared: each a process of its own, pinned to core 0, with one thread, the same resources,
+//! keep-alive on both sides, and no access log.
 
 use std::{
     fs, io,
@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use crate::machine;
+use clap::Args;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// How ours is called in tables.
@@ -24,20 +26,63 @@ pub(crate) struct Peer {
 }
 
 /// Where their programs are.
+#[derive(Debug, Args)]
 pub(crate) struct Programs {
+    /// Our program.
+    #[arg(long)]
     pub(crate) router: PathBuf,
+    /// Theirs; who is not named is left out.
+    #[arg(long)]
     pub(crate) envoy: Option<PathBuf>,
+    /// See there.
+    #[arg(long)]
     pub(crate) haproxy: Option<PathBuf>,
+    /// See there.
+    #[arg(long)]
     pub(crate) nginx: Option<PathBuf>,
+}
+
+/// Which program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Assigns by the engine's rules.
+    Router,
+    Envoy,
+    Haproxy,
+    Nginx,
+}
+
+/// How theirs choose a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Balance {
+    /// By turns.
+    Turns,
+    /// Of two at random the one with fewer requests in flight.
+    TwoChoices,
+}
+
+/// A proxy as it is to be started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
+    pub(crate) program: Program,
+    pub(crate) balance: Balance,
+}
+
+/// What the proxies stand in front of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resources<'a> {
+    /// Of ours the first is the lead's, the others are alternates', by turns, each of so many resources.
+    pub(crate) addresses: &'a [SocketAddr],
+    pub(crate) resources: usize,
+    /// Cores of each resource.
+    pub(crate) cores: f64,
 }
 
 impl Peer {
     /// User and system time so far, in seconds.
     pub(crate) fn cpu(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |i: usize| fields.get(i).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-        (ticks(11) + ticks(12)) / 100.0
+        machine::cpu(self.process.id())
     }
 
     /// Resident memory in MB.
@@ -55,60 +100,17 @@ impl Drop for Peer {
     }
 }
 
-/// Starts all of them with their configuration in `folder`.
+/// Starts those of `contenders` whose programs are there, with their configuration in `folder`.
 pub(crate) async fn start(
     programs: &Programs,
-    resources: &[SocketAddr],
+    contenders: &[Contender],
+    resources: Resources<'_>,
     folder: &Path,
 ) -> io::Result<Vec<Peer>> {
     fs::create_dir_all(folder)?;
-    let ports: Vec<SocketAddr> = (0..5).map(|_| free()).collect::<io::Result<_>>()?;
-    let write = |name: &str, text: String| -> io::Result<PathBuf> {
-        let path = folder.join(name);
-        fs::write(&path, text)?;
-        Ok(path)
-    };
-    let route = write("router.yaml", router(resources))?;
-    let envoy_config = write("envoy.yaml", envoy(ports[1], resources))?;
-    let haproxy_config = write("haproxy.cfg", haproxy(ports[2], resources))?;
-    let nginx_config = write("nginx.conf", nginx(ports[3], resources, folder))?;
     let mut peers = Vec::new();
-    let mut add = |name, address, program: &Path, args: Vec<String>| -> io::Result<()> {
-        let process = Command::new("taskset")
-            .args(["-c", "0"])
-            .arg(program)
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join(format!("{name}.log")))?)
-            .spawn()?;
-        let admin = (name == OURS).then_some(ports[4]);
-        peers.push(Peer { name, address, admin, process });
-        Ok(())
-    };
-    let path = |path: &Path| path.display().to_string();
-    let ours = ["--threads", "1", "--log", "warn", "--standing"].map(String::from).into_iter();
-    let ours = ours.chain([
-        path(&route),
-        "--listen".into(),
-        ports[0].to_string(),
-        "--admin".into(),
-        ports[4].to_string(),
-    ]);
-    add(OURS, ports[0], &programs.router, ours.collect())?;
-    if let Some(program) = &programs.envoy {
-        let quiet = ["--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c"].map(String::from);
-        add("envoy", ports[1], program, quiet.into_iter().chain([path(&envoy_config)]).collect())?;
-    }
-    if let Some(program) = &programs.haproxy {
-        add(
-            "haproxy",
-            ports[2],
-            program,
-            vec!["-q".into(), "-db".into(), "-f".into(), path(&haproxy_config)],
-        )?;
-    }
-    if let Some(program) = &programs.nginx {
-        add("nginx", ports[3], program, vec!["-c".into(), path(&nginx_config), "-p".into(), path(folder)])?;
+    for contender in contenders {
+        peers.extend(start_one(programs, *contender, resources, folder)?);
     }
     for peer in &peers {
         listens(peer).await?;
@@ -116,25 +118,68 @@ pub(crate) async fn start(
     Ok(peers)
 }
 
-/// The bound of the histogram's bucket that 99 % of all decisions lie in or below, in nanoseconds.
-pub(crate) async fn decision_p99(peers: &[Peer]) -> io::Result<Option<f64>> {
-    let Some(admin) = peers.iter().find_map(|peer| peer.admin) else { return Ok(None) };
+fn start_one(
+    programs: &Programs,
+    Contender { name, program, balance }: Contender,
+    resources: Resources<'_>,
+    folder: &Path,
+) -> io::Result<Option<Peer>> {
+    let path = |path: &Path| path.display().to_string();
+    let write = |extension: &str, text: String| -> io::Result<String> {
+        let file = folder.join(format!("{}.{extension}", name.replace(' ', "-")));
+        fs::write(&file, text)?;
+        Ok(path(&file))
+    };
+    let listen = free()?;
+    let mut admin = None;
+    let addresses = resources.addresses;
+    let (binary, arguments) = match program {
+        Program::Router => {
+            let told = free()?;
+            admin = Some(told);
+            let route = write("yaml", router(resources))?;
+            let arguments = ["--threads", "1", "--log", "warn", "--standing", &route].map(String::from);
+            let addresses = ["--listen".into(), listen.to_string(), "--admin".into(), told.to_string()];
+            (Some(&programs.router), arguments.into_iter().chain(addresses).collect())
+        }
+        Program::Envoy => {
+            let config = write("yaml", envoy(listen, addresses, balance))?;
+            let quiet = ["--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c", &config];
+            (programs.envoy.as_ref(), quiet.map(String::from).to_vec())
+        }
+        Program::Haproxy => {
+            let config = write("cfg", haproxy(listen, addresses, balance))?;
+            (programs.haproxy.as_ref(), ["-q", "-db", "-f", &config].map(String::from).to_vec())
+        }
+        Program::Nginx => {
+            let config = write("conf", nginx(listen, addresses, folder))?;
+            (programs.nginx.as_ref(), ["-c", &config, "-p", &path(folder)].map(String::from).to_vec())
+        }
+    };
+    let Some(binary) = binary else { return Ok(None) };
+    let log = fs::File::create(folder.join(format!("{}.log", name.replace(' ', "-"))))?;
+    let process = Command::new("taskset")
+        .args(["-c", "0"])
+        .arg(binary)
+        .args::<Vec<String>, _>(arguments)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()?;
+    Ok(Some(Peer { name, address: listen, admin, process }))
+}
+
+/// The time that 99 % of a router's decisions take at most, in nanoseconds, to within an eighth.
+pub(crate) async fn decision_p99(peer: &Peer) -> io::Result<Option<f64>> {
+    let Some(admin) = peer.admin else { return Ok(None) };
     let mut stream = tokio::net::TcpStream::connect(admin).await?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
-    let buckets: Vec<(f64, f64)> = text.lines().filter_map(bucket).collect();
-    let all = buckets.iter().map(|(_, count)| *count).fold(0.0, f64::max);
-    Ok(buckets.iter().find(|(_, count)| *count >= 0.99 * all).map(|(bound, _)| bound * 1e9))
-}
-
-/// Bound and count of a bucket of the decisions' histogram.
-fn bucket(line: &str) -> Option<(f64, f64)> {
-    let rest = line.strip_prefix("foreshift_router_decision_seconds_bucket{")?;
-    let (_, bound) = rest.split_once("le=\"")?;
-    let (bound, _) = bound.split_once('"')?;
-    let (_, count) = rest.rsplit_once(' ')?;
-    Some((bound.parse().unwrap_or(f64::INFINITY), count.parse().ok()?))
+    let quantile = text.lines().find(|line| {
+        line.starts_with("foreshift_router_decision_quantile_seconds{") && line.contains("quantile=\"0.99\"")
+    });
+    let seconds = quantile.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    Ok(seconds.map(|seconds| seconds * 1e9))
 }
 
 async fn listens(peer: &Peer) -> io::Result<()> {
@@ -153,24 +198,28 @@ fn free() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
-fn router(resources: &[SocketAddr]) -> String {
-    let names: Vec<String> = (0..resources.len()).map(|i| format!("r{i}")).collect();
+fn router(Resources { addresses, resources, cores }: Resources<'_>) -> String {
+    let names: Vec<String> = (0..resources).map(|i| format!("r{i}")).collect();
     let alternates: Vec<String> =
         names[1..].iter().map(|name| format!("{{service: {name}, port: 80}}")).collect();
-    let backends: Vec<String> = names
-        .iter()
-        .zip(resources)
-        .map(|(name, address)| format!("    {name}: {{endpoints: [\"{address}\"], capacity: 1}}\n"))
-        .collect();
+    let backend = |(i, name): (usize, &String)| {
+        let endpoints = addresses.iter().skip(i).step_by(resources).map(|address| format!("\"{address}\""));
+        let endpoints = endpoints.collect::<Vec<_>>().join(", ");
+        format!("    {name}: {{endpoints: [{endpoints}], capacity: {cores}}}\n")
+    };
+    let backends: String = names.iter().enumerate().map(backend).collect();
     format!(
         "routes:\n- name: journal\n  spec:\n    lead: {{service: r0, port: 80}}\n    alternates: [{}]\n    \
-         target: {{service: journal}}\n    warmUp: {{duration: 0s}}\n  resources:\n{}",
+         target: {{service: journal}}\n    warmUp: {{duration: 0s}}\n  resources:\n{backends}",
         alternates.join(", "),
-        backends.concat()
     )
 }
 
-fn envoy(listen: SocketAddr, resources: &[SocketAddr]) -> String {
+fn envoy(listen: SocketAddr, resources: &[SocketAddr], balance: Balance) -> String {
+    let policy = match balance {
+        Balance::Turns => "lb_policy: ROUND_ROBIN",
+        Balance::TwoChoices => "lb_policy: LEAST_REQUEST\n    least_request_lb_config: {choice_count: 2}",
+    };
     let endpoint = |address: &SocketAddr| {
         format!(
             "        - endpoint: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}\n",
@@ -202,7 +251,7 @@ fn envoy(listen: SocketAddr, resources: &[SocketAddr]) -> String {
   clusters:
   - name: resources
     type: STATIC
-    lb_policy: ROUND_ROBIN
+    {policy}
     load_assignment:
       cluster_name: resources
       endpoints:
@@ -213,13 +262,17 @@ fn envoy(listen: SocketAddr, resources: &[SocketAddr]) -> String {
     )
 }
 
-fn haproxy(listen: SocketAddr, resources: &[SocketAddr]) -> String {
+fn haproxy(listen: SocketAddr, resources: &[SocketAddr], balance: Balance) -> String {
+    let balance = match balance {
+        Balance::Turns => "roundrobin",
+        Balance::TwoChoices => "random(2)",
+    };
     let servers: Vec<String> =
         resources.iter().enumerate().map(|(i, a)| format!("  server r{i} {a}\n")).collect();
     let servers = servers.concat();
     format!(
         "global\n  nbthread 1\n  maxconn 4000\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n  \
-         http-reuse always\nfrontend in\n  bind {listen}\n  default_backend out\nbackend out\n  balance roundrobin\n{servers}"
+         http-reuse always\nfrontend in\n  bind {listen}\n  default_backend out\nbackend out\n  balance {balance}\n{servers}"
     )
 }
 
