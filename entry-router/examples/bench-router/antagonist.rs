@@ -93,7 +93,7 @@ pub(crate) async fn antagonist(args: &Args) -> anyhow::Result<()> {
     let capacity = capacity(addresses[0]).await?;
     let rate = LOAD * (addresses.len() as f64 - DISTURBANCE) * capacity;
     let folder = report::folder(&args.out)?;
-    let resources = Resources { addresses: &addresses, resources: addresses.len(), cores: args.quota };
+    let resources = Resources { addresses: &addresses, count: addresses.len(), cores: args.quota };
     let peers = peers::start(&args.programs, &CONTENDERS, resources, &folder.join("antagonist")).await?;
     let neighbour = Neighbour {
         cgroup: &args.cgroups[0],

@@ -54,7 +54,7 @@ pub(crate) async fn compare(args: &Args) -> anyhow::Result<()> {
         addresses.push(load::resource("127.0.0.1").await?);
     }
     let folder = report::folder(&args.out)?;
-    let resources = Resources { addresses: &addresses, resources: 3, cores: 1.0 };
+    let resources = Resources { addresses: &addresses, count: 3, cores: 1.0 };
     let peers = peers::start(&args.programs, &CONTENDERS, resources, &folder.join("router")).await?;
     let mut figures = Figures::default();
     let time = Duration::from_secs_f64(args.seconds);
@@ -80,7 +80,7 @@ async fn time_decisions(programs: &Programs, folder: &Path, time: Duration) -> i
     // One listener stands behind all addresses of the loopback network.
     let port = load::resource("0.0.0.0").await?.port();
     let addresses: Vec<_> = (1..=ENDPOINTS).map(|i| ([127, 0, 0, i], port).into()).collect();
-    let resources = Resources { addresses: &addresses, resources: 10, cores: 1.0 };
+    let resources = Resources { addresses: &addresses, count: 10, cores: 1.0 };
     let ours = peers::start(programs, &CONTENDERS[..1], resources, &folder.join("decisions")).await?;
     let Some(ours) = ours.first() else { return Ok(None) };
     load::drive(ours.address, CLIENTS, SIZES[0], time).await?;

@@ -31,7 +31,7 @@ fn main() -> anyhow::Result<()> {
         Command::Antagonist(args) => runtime.block_on(antagonist::antagonist(&args)),
         Command::Replica(args) => Ok(runtime.block_on(replica::serve(&args))?),
         Command::Burner(args) => {
-            replica::burn(&args);
+            runtime.block_on(replica::burn(&args));
             Ok(())
         }
     }

@@ -72,9 +72,9 @@ pub(crate) struct Contender {
 /// What the proxies stand in front of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Resources<'a> {
-    /// Of ours the first is the lead's, the others are alternates', by turns, each of so many resources.
     pub(crate) addresses: &'a [SocketAddr],
-    pub(crate) resources: usize,
+    /// Ours takes them for endpoints of so many resources, by turns; the first resource is the lead.
+    pub(crate) count: usize,
     /// Cores of each resource.
     pub(crate) cores: f64,
 }
@@ -198,12 +198,12 @@ fn free() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
-fn router(Resources { addresses, resources, cores }: Resources<'_>) -> String {
-    let names: Vec<String> = (0..resources).map(|i| format!("r{i}")).collect();
+fn router(Resources { addresses, count, cores }: Resources<'_>) -> String {
+    let names: Vec<String> = (0..count).map(|i| format!("r{i}")).collect();
     let alternates: Vec<String> =
         names[1..].iter().map(|name| format!("{{service: {name}, port: 80}}")).collect();
     let backend = |(i, name): (usize, &String)| {
-        let endpoints = addresses.iter().skip(i).step_by(resources).map(|address| format!("\"{address}\""));
+        let endpoints = addresses.iter().skip(i).step_by(count).map(|address| format!("\"{address}\""));
         let endpoints = endpoints.collect::<Vec<_>>().join(", ");
         format!("    {name}: {{endpoints: [{endpoints}], capacity: {cores}}}\n")
     };

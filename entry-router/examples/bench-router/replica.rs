@@ -4,11 +4,13 @@ use std::{
     hint::black_box,
     io,
     net::SocketAddr,
-    thread,
     time::{Duration, Instant},
 };
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::load::{ANSWER, Reader, length};
 
@@ -63,12 +65,12 @@ async fn take(mut stream: TcpStream, hashes: u64) -> io::Result<()> {
 }
 
 /// Burns until it is killed. What it misses for want of CPU it does not make up for.
-pub(crate) fn burn(args: &BurnerArgs) {
-    let mut next = Instant::now();
+pub(crate) async fn burn(args: &BurnerArgs) {
+    let mut slots = interval(SLOT);
+    slots.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
+        slots.tick().await;
         hash(args.hashes);
-        next = (next + SLOT).max(Instant::now());
-        thread::sleep(next.saturating_duration_since(Instant::now()));
     }
 }
 

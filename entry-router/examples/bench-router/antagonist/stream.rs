@@ -98,13 +98,12 @@ pub(crate) async fn send(
 /// Whether it was acknowledged.
 async fn exchange(address: SocketAddr, bytes: usize, idle: &Idle) -> io::Result<bool> {
     let waiting = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let (mut stream, mut read) = match waiting {
-        Some(connection) => connection,
-        None => {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            (stream, Reader::default())
-        }
+    let (mut stream, mut read) = if let Some(connection) = waiting {
+        connection
+    } else {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        (stream, Reader::default())
     };
     stream.write_all(&entry(bytes)).await?;
     let head = read.message(&mut stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
