@@ -48,6 +48,12 @@ pub(super) async fn forward(worker: &Arc<Worker>, request: Request<Incoming>) ->
     };
     worker.budget().entry();
     let (mut head, body) = request.into_parts();
+    if headers::size(&head) > worker.limits.head_bytes {
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let mut answer = answer::own(status, "the head is too long\n".into(), None);
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        return answer;
+    }
     let class = class::of(&head, &assigner.classify()).into_owned();
     let bytes = length(&head.headers, &body);
     headers::to_resource(&mut head);

@@ -42,6 +42,14 @@ pub(super) fn to_resource(head: &mut request::Parts) {
     head.version = Version::HTTP_11;
 }
 
+/// Bytes of a head, near enough to hold it against a limit.
+pub(super) fn size(head: &request::Parts) -> usize {
+    // A colon, a space and the end of the line.
+    const AROUND: usize = 4;
+    let path = head.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + AROUND).sum::<usize>() + path
+}
+
 /// Removes what belongs to one connection, and what `Connection` names.
 pub(super) fn strip(headers: &mut HeaderMap) {
     // One look at each header that is there: most heads have none of these.
@@ -80,6 +88,13 @@ mod tests {
         assert_eq!(names, ["x-entry-id", "host"]);
         assert_eq!((head.uri.to_string().as_str(), head.version), ("/insert?x=1", Version::HTTP_11));
         assert_eq!(head.headers[HOST], "journal.shop");
+    }
+
+    #[test]
+    fn the_size_of_a_head_is_that_of_its_path_and_its_lines() {
+        let (head, ()) =
+            Request::get("/a?b").header("x-a", "12").header("x-b", "").body(()).unwrap().into_parts();
+        assert_eq!(size(&head), "/a?b".len() + "x-a: 12\r\n".len() + "x-b: \r\n".len());
     }
 
     #[test]

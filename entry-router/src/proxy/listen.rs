@@ -31,6 +31,9 @@ const BACKLOG: i32 = 4096;
 /// After an error of the listener, such as too many open files, it is left alone for this long.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Bytes of a body that are read, and passed on, at once, its head beside them.
+const READ_AT_ONCE: usize = 64 << 10;
+
 /// Requests of one HTTP/2 connection at once.
 const STREAMS: u32 = 256;
 
@@ -91,7 +94,7 @@ fn server(worker: &Worker) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(worker.limits.head)
-        .max_buf_size(worker.limits.head_bytes.max(8 << 10));
+        .max_buf_size(worker.limits.head_bytes + READ_AT_ONCE);
     server
         .http2()
         .timer(TokioTimer::new())

@@ -187,8 +187,9 @@ async fn heads_beyond_the_most_are_refused() {
     let lead = Backend::start(Manner::Acknowledge).await;
     let world = World::new(&[lead.address]);
     let long = format!("POST / HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "a".repeat(100_000));
+    let too_long = format!("POST / HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "a".repeat(33_000));
     let many = format!("POST / HTTP/1.1\r\nhost: x\r\n{}\r\n", "x-many: 1\r\n".repeat(500));
-    for head in [long, many] {
+    for head in [long, too_long, many] {
         let answer = world.send_raw(head.as_bytes()).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
     }
