@@ -39,6 +39,17 @@ pub struct Impacts {
     learned: Vec<Class>,
 }
 
+/// What entries of a class came to on a resource; those of the past count less.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// Entries that it rests on.
+    pub samples: f64,
+    /// Part of them that failed, 0 to 1.
+    pub error_ratio: f64,
+    /// Mean seconds that those took which did not fail; none where all did.
+    pub mean_service_time: Option<f64>,
+}
+
 /// What was learned of a class: on all resources, and on each.
 #[derive(Clone, Debug, Default)]
 struct Class {
@@ -48,13 +59,14 @@ struct Class {
     factors: Vec<f64>,
 }
 
-/// Entries, errors and residuals, all of them fading.
+/// Entries, errors, residuals and seconds, all of them fading.
 #[derive(Clone, Copy, Debug, Default)]
 struct Learned {
     entries: DecayedCount,
     errors: DecayedCount,
     served: DecayedCount,
     residuals: DecayedCount,
+    seconds: DecayedCount,
     at: Duration,
 }
 
@@ -111,10 +123,8 @@ impl Impacts {
             class.resources.resize(resource + 1, Learned::default());
             class.factors.resize(resource + 1, 1.0);
         }
-        let residual = service.map(|service| service / prior).filter(|residual| *residual >= 0.0);
-        let failed = service.is_none();
-        class.everywhere.observe(residual, failed, now);
-        class.resources[resource].observe(residual, failed, now);
+        class.everywhere.observe(prior, service, now);
+        class.resources[resource].observe(prior, service, now);
         class.correct(resource);
     }
 
@@ -170,6 +180,18 @@ impl Impacts {
             .map_or(0.0, |learned| learned.entries.get())
     }
 
+    /// What entries of a class came to on a resource; none where none were seen.
+    #[must_use]
+    pub fn outcome(&self, class: usize, resource: usize) -> Option<Outcome> {
+        let learned = self.learned.get(class)?.resources.get(resource)?;
+        let (samples, served) = (learned.entries.get(), learned.served.get());
+        (samples > 0.0).then(|| Outcome {
+            samples,
+            error_ratio: (learned.errors.get() / samples).clamp(0.0, 1.0),
+            mean_service_time: (served > 0.0).then(|| learned.seconds.get() / served),
+        })
+    }
+
     fn factor(&self, class: usize, resource: usize) -> f64 {
         let class = self.learned.get(class).or(self.learned.first());
         class.map_or(1.0, |class| match class.factors.get(resource) {
@@ -198,17 +220,19 @@ impl Class {
 }
 
 impl Learned {
-    fn observe(&mut self, residual: Option<f64>, failed: bool, now: Duration) {
+    fn observe(&mut self, prior: f64, service: Option<f64>, now: Duration) {
         *self = self.after(now);
         if self.entries.get() >= MEMORY {
             self.scale(MEMORY / (MEMORY + 1.0));
         }
         let count = |sum: &mut DecayedCount, value: f64| *sum = DecayedCount::new(sum.get() + value);
         count(&mut self.entries, 1.0);
-        count(&mut self.errors, f64::from(u8::from(failed)));
-        if let Some(residual) = residual {
+        count(&mut self.errors, f64::from(u8::from(service.is_none())));
+        let residual = |service: &f64| service / prior;
+        if let Some(service) = service.filter(|service| residual(service) >= 0.0) {
             count(&mut self.served, 1.0);
-            count(&mut self.residuals, residual.clamp(1.0 / LARGEST_RESIDUAL, LARGEST_RESIDUAL));
+            count(&mut self.residuals, residual(&service).clamp(1.0 / LARGEST_RESIDUAL, LARGEST_RESIDUAL));
+            count(&mut self.seconds, service.clamp(LEAST_WORK, MOST_WORK));
         }
     }
 
@@ -235,8 +259,8 @@ impl Learned {
         }
     }
 
-    fn sums(&mut self) -> [&mut DecayedCount; 4] {
-        [&mut self.entries, &mut self.errors, &mut self.served, &mut self.residuals]
+    fn sums(&mut self) -> [&mut DecayedCount; 5] {
+        [&mut self.entries, &mut self.errors, &mut self.served, &mut self.residuals, &mut self.seconds]
     }
 
     fn mean(&self) -> Option<f64> {
@@ -312,6 +336,17 @@ mod tests {
         let impacts = learned(&[(0, 200, Some(0.01)), (0, 200, None), (1, 400, Some(0.01))]);
         near(impacts.affinity(1, 0), 100.0 / 3.0, 2.0);
         near(impacts.predict(1, 0, PREDICTED), 0.01, 1e-4);
+    }
+
+    #[test]
+    fn an_outcome_tells_the_time_of_what_was_served_and_counts_what_failed() {
+        let impacts = learned(&[(0, 30, Some(0.02)), (0, 10, None), (1, 5, None)]);
+        let outcome = impacts.outcome(1, 0).unwrap();
+        near(outcome.samples, 40.0, 1e-9);
+        near(outcome.error_ratio, 0.25, 1e-9);
+        near(outcome.mean_service_time.unwrap(), 0.02, 1e-9);
+        assert_eq!(impacts.outcome(1, 1).unwrap().mean_service_time, None);
+        assert_eq!((impacts.outcome(1, 2), impacts.outcome(7, 0)), (None, None));
     }
 
     #[test]

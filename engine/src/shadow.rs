@@ -1,9 +1,14 @@
 //! Shadow entries: copies that an alternate works on for show, and what they tell of it.
 //!
-//! [`Shadow::window`] says when, [`held_back_by`] when not, [`Shadow::copies`] which entries; a [`Trial`] counts what
-//! became of copies and originals and gives a [`Verdict`] with its confidence intervals.
+//! A [`Mirror`] follows one route: it says which entries are copied to which alternate and remembers what the copies
+//! showed. Copies first warm an alternate ([`Purpose::WarmUp`]), then try it ([`Purpose::Trial`]). [`Shadow::window`] says when,
+//! [`held_back_by`] when not, [`is_copied`] which entries; a [`Trial`] counts what became of copies and originals and
+//! gives a [`Verdict`] with its confidence intervals.
 
+mod mirror;
+mod priming;
 mod trial;
+mod trials;
 
 use std::{fmt, time::Duration};
 
@@ -13,6 +18,7 @@ use crate::{
     policy::Policy,
     resource::{Readiness, Resource},
 };
+pub use mirror::{Mirror, Order, Skip, Tick, View};
 pub use trial::{Interval, Observation, Trial, Verdict};
 
 /// How a route tries its alternates. Defaults are those of the `JournalRoute` resource.
@@ -45,6 +51,15 @@ pub struct Window {
     pub until: Duration,
 }
 
+/// What a copy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// To warm an alternate before its first share; tells nothing of it, since what is cold is slow.
+    WarmUp,
+    /// To see how fit it is.
+    Trial,
+}
+
 /// What holds shadow entries back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hold {
@@ -58,6 +73,15 @@ pub enum Hold {
 
 /// A verdict holds for as many periods: two windows in a row may be missed.
 const HOLDS_FOR: u32 = 3;
+
+/// This part of `percent` is copied outside of windows, so that an alternate stays warm and its outcomes known.
+const TRICKLE: f64 = 0.1;
+
+/// A copy is waited for this many times longer than the latency at which its alternate would be too slow, and never
+/// less than five seconds: what takes longer failed.
+const PATIENCE: f64 = 4.0;
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
+const MOST_PATIENCE: Duration = Duration::from_mins(10);
 
 impl Default for Shadow {
     fn default() -> Self {
@@ -88,11 +112,17 @@ impl Shadow {
         (since <= now && now < until).then_some(Window { number, since, until })
     }
 
-    /// Whether the entry with this id is copied. The same id gets the same answer everywhere and at every retry.
+    /// Entries copied at a time, in percent: those of a window, else a trickle.
     #[must_use]
-    pub fn copies(&self, entry: &[u8]) -> bool {
-        let part = hash(b"shadow", entry) as f64 / u64::MAX as f64;
-        part * 100.0 < self.percent
+    pub fn percent_in(&self, window: Option<Window>) -> f64 {
+        if window.is_some() { self.percent } else { self.percent * TRICKLE }
+    }
+
+    /// How long a copy may take whose original took `original` seconds, if it was acknowledged.
+    #[must_use]
+    pub fn patience(&self, original: Option<f64>) -> Duration {
+        let longest = original.unwrap_or(0.0) * self.max_latency_ratio * PATIENCE;
+        Duration::try_from_secs_f64(longest).unwrap_or(LEAST_PATIENCE).clamp(LEAST_PATIENCE, MOST_PATIENCE)
     }
 
     /// What a verdict of the past says now: it holds for three periods, then nothing is known again. Where shadow
@@ -121,10 +151,25 @@ impl Shadow {
     }
 }
 
-/// Why an alternate must not be sent copies now, if so.
+/// Whether the entry with this id is among the given percent. The same id gets the same answer everywhere and at
+/// every retry.
 #[must_use]
-pub fn held_back_by(phase: Phase, alternate: &Resource, policy: &Policy) -> Option<Hold> {
-    let still = matches!(phase, Phase::Steady | Phase::Shifted);
+pub fn is_copied(entry: &[u8], percent: f64) -> bool {
+    let part = hash(b"shadow", entry) as f64 / u64::MAX as f64;
+    part * 100.0 < percent
+}
+
+/// The seed of a route's windows, the same on all replicas.
+#[must_use]
+pub fn seed(route: &str) -> u64 {
+    hash(b"window", route.as_bytes())
+}
+
+/// Why an alternate must not be sent copies now, if so. Moving shares do not hold back those that warm it: they are
+/// part of the move.
+#[must_use]
+pub fn held_back_by(purpose: Purpose, phase: Phase, alternate: &Resource, policy: &Policy) -> Option<Hold> {
+    let still = purpose == Purpose::WarmUp || matches!(phase, Phase::Steady | Phase::Shifted);
     if alternate.endpoints == 0 || alternate.drained {
         Some(Hold::Unavailable)
     } else if !still {
@@ -177,15 +222,34 @@ mod tests {
 
     #[test]
     fn about_the_given_percent_is_copied_and_always_the_same_entries() {
-        let shadow = Shadow::default();
-        let copied = |n: u32| shadow.copies(&n.to_le_bytes());
+        let copied = |n: u32| is_copied(&n.to_le_bytes(), 5.0);
         let copies = (0..20_000).filter(|&n| copied(n)).count();
         assert!((900..1100).contains(&copies), "{copies} of 20000");
         assert!((0..100).all(|n| copied(n) == copied(n)));
-        let of = |percent| {
-            (0..1000).filter(|n: &u32| Shadow { percent, ..shadow }.copies(&n.to_le_bytes())).count()
-        };
+        let of = |percent| (0..1000).filter(|n: &u32| is_copied(&n.to_le_bytes(), percent)).count();
         assert_eq!((of(0.0), of(100.0), of(f64::NAN)), (0, 1000, 0));
+    }
+
+    #[test]
+    fn outside_of_windows_a_tenth_is_copied() {
+        let shadow = Shadow::default();
+        let window = Window { number: 0, since: Duration::ZERO, until: Duration::from_secs(1) };
+        assert_eq!((shadow.percent_in(Some(window)), shadow.percent_in(None)), (5.0, 0.5));
+    }
+
+    #[test]
+    fn a_copy_is_waited_for_in_proportion_to_its_original_and_never_for_ever() {
+        let shadow = Shadow::default();
+        for (original, expected) in [
+            (None, 5),
+            (Some(0.01), 5),
+            (Some(10.0), 60),
+            (Some(f64::NAN), 5),
+            (Some(-1.0), 5),
+            (Some(1e9), 600),
+        ] {
+            assert_eq!(shadow.patience(original), Duration::from_secs(expected), "{original:?}");
+        }
     }
 
     #[test]
@@ -205,7 +269,11 @@ mod tests {
             (Phase::Steady, &unknown, Some(Hold::Saturated)),
             (Phase::Steady, &gone, Some(Hold::Unavailable)),
         ] {
-            assert_eq!(held_back_by(phase, alternate, &policy), expected, "{phase} {alternate:?}");
+            let held = held_back_by(Purpose::Trial, phase, alternate, &policy);
+            assert_eq!(held, expected, "{phase} {alternate:?}");
+            let held = held_back_by(Purpose::WarmUp, phase, alternate, &policy);
+            let expected = expected.filter(|hold| *hold != Hold::Shifting);
+            assert_eq!(held, expected, "warming, {phase} {alternate:?}");
         }
     }
 

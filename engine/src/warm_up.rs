@@ -7,6 +7,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+/// An alternate that got nothing for this long is cold again.
+pub const COOL_AFTER: Duration = Duration::from_mins(10);
+
 /// An endpoint is called at most so many times.
 pub const TRIES: u32 = 3;
 

@@ -1,4 +1,4 @@
-//! Health, metrics and the last decisions over HTTP, on a port of their own.
+//! Health, metrics, the last decisions and what copies showed over HTTP, on a port of their own.
 //!
 //! Ready means that a standing is known, and ends as soon as the process is asked to end, so that nobody sends
 //! anything new. Alive means that the process turns.
@@ -20,7 +20,10 @@ use axum::{
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
-use crate::routes::Routes;
+use crate::{
+    observed::people::{self, Shadowed},
+    routes::Routes,
+};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -45,13 +48,14 @@ impl Ready {
     }
 }
 
-/// Routes `/livez`, `/readyz`, `/metrics` and `/debug/decisions`.
+/// Routes `/livez`, `/readyz`, `/metrics`, `/debug/decisions` and `/debug/shadow`.
 pub fn router(ready: Ready, routes: Routes, registry: Registry) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/debug/decisions", get(decisions))
+        .route("/debug/shadow", get(shadow))
         .with_state(Admin { ready, routes, registry: Arc::new(registry) })
 }
 
@@ -74,7 +78,21 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 async fn decisions(State(admin): State<Admin>) -> Response {
     let all: BTreeMap<String, _> =
         admin.routes.all().iter().map(|(key, assigner)| (key.to_string(), assigner.recent(TOLD))).collect();
-    match serde_json::to_string_pretty(&all) {
+    json(&all)
+}
+
+async fn shadow(State(admin): State<Admin>) -> Response {
+    let all: BTreeMap<String, Shadowed> = admin
+        .routes
+        .all()
+        .iter()
+        .map(|(key, assigner)| (key.to_string(), people::told(&assigner.seen())))
+        .collect();
+    json(&all)
+}
+
+fn json(told: &impl serde::Serialize) -> Response {
+    match serde_json::to_string_pretty(told) {
         Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -36,6 +36,9 @@ pub struct Args {
     /// The Service of the router's own replicas, to know how many share a route's entries.
     #[arg(long, env = "ROUTER_SERVICE", value_name = "NAMESPACE/NAME", value_parser = key)]
     pub service: Option<Key>,
+    /// The name of this replica in the status of routes.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
     /// Part of the entries that go to an alternate with room to learn how it does, 0 to 0.03.
     #[arg(long, value_name = "PART", default_value = "0.01", value_parser = exploration)]
     pub explore: f64,
@@ -73,6 +76,12 @@ impl Args {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings { explore: self.explore, most_in_flight: self.most_in_flight }
+    }
+
+    /// Who this replica is.
+    #[must_use]
+    pub fn observer(&self) -> String {
+        self.pod_name.clone().unwrap_or_else(|| format!("foreshift-entry-router-{}", std::process::id()))
     }
 
     /// The proxy's bounds.

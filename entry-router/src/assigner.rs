@@ -4,22 +4,33 @@
 //! dropped. The rules are the engine's; a lock that is held for about a microsecond makes them one for all
 //! threads, so that no two of them give the same room away.
 
+mod copying;
 mod decisions;
 mod endpoints;
 mod heart;
 mod prior;
+mod seen;
 
 use std::{
+    fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use foreshift_api::journal_route::Classify;
-use foreshift_engine::assign::{self, Ticket};
+use foreshift_engine::{
+    assign::{self, Ticket},
+    shadow::is_copied,
+};
 
+pub(crate) use copying::Copying;
 pub use decisions::{Counts, Reason, Recent, Tally, Times};
 use heart::{Chosen, Heart};
+pub use seen::{ClassSeen, Seen};
 
 use crate::standing::Standing;
 
@@ -95,6 +106,8 @@ struct Shared {
     heart: Mutex<Heart>,
     /// Read for every entry, and apart from the heart so that reading it waits for nobody.
     classify: Mutex<Arc<Classify>>,
+    /// The bits of the percent of entries that may be copied, for the same reason.
+    copied: AtomicU64,
 }
 
 /// An entry under way. Dropped, it counts as cancelled: whatever ends a task also ends its claim on a resource.
@@ -105,7 +118,11 @@ pub struct Held {
     ticket: Option<Ticket>,
     chosen: Chosen,
     at: Duration,
+    then: Option<Then>,
 }
+
+/// What is done at the end of an entry.
+struct Then(Box<dyn FnOnce(Outcome) + Send>);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -122,6 +139,7 @@ impl Assigner {
             settings,
             heart: Mutex::default(),
             classify: Mutex::default(),
+            copied: AtomicU64::new(0.0_f64.to_bits()),
         }))
     }
 
@@ -130,7 +148,17 @@ impl Assigner {
         let classify = standing.spec.classify.clone().unwrap_or_default();
         *self.0.classify.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(classify);
         let now = self.0.now();
-        self.0.heart().prepare(standing, now);
+        let mut heart = self.0.heart();
+        heart.prepare(standing, now);
+        self.0.copied.store(heart.copied().to_bits(), Ordering::Relaxed);
+    }
+
+    /// Whether the entry with this id may be among those that are copied for an alternate; [`Held::copy`] says for
+    /// certain. Without a lock, since it is asked for every entry.
+    #[must_use]
+    pub fn may_copy(&self, id: &str) -> bool {
+        let percent = f64::from_bits(self.0.copied.load(Ordering::Relaxed));
+        percent > 0.0 && is_copied(id.as_bytes(), percent)
     }
 
     /// Where the route's classes are read from.
@@ -174,7 +202,7 @@ impl Assigner {
         let ticket = heart.start(&chosen, entry, now);
         heart.took(began.elapsed());
         drop(heart);
-        let held = Held { shared: Arc::clone(&self.0), ticket: Some(ticket), chosen, at: now };
+        let held = Held { shared: Arc::clone(&self.0), ticket: Some(ticket), chosen, at: now, then: None };
         Ok((choice, held))
     }
 
@@ -188,6 +216,12 @@ impl Assigner {
     pub fn recent(&self, most: usize) -> Vec<Recent> {
         let now = self.0.now();
         self.0.heart().recent(most, now)
+    }
+
+    /// What was seen of the resources, for the route's status and for people.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        self.0.heart().seen()
     }
 
     /// Sums over all entries so far, for metrics.
@@ -221,6 +255,17 @@ impl Held {
         }
     }
 
+    /// A copy of the entry for an alternate, if there shall be one.
+    pub(crate) fn copy(&self, entry: &Entry<'_>) -> Option<Copying> {
+        let order = self.shared.heart().order_copy(entry, &self.chosen)?;
+        Some(Copying::new(Arc::clone(&self.shared), order))
+    }
+
+    /// What to do when the entry has ended, with what became of it.
+    pub(crate) fn then(&mut self, then: impl FnOnce(Outcome) + Send + 'static) {
+        self.then = Some(Then(Box::new(then)));
+    }
+
     /// The entry was served elsewhere than where it was assigned, as an endpoint picker hears in hindsight. An
     /// endpoint that is not of this route changes nothing.
     pub fn served_by(&mut self, endpoint: SocketAddr) {
@@ -241,6 +286,15 @@ impl Held {
         if let Some(ticket) = self.ticket.take() {
             self.shared.heart().finish(&self.chosen, ticket, outcome, self.shared.now());
         }
+        if let Some(then) = self.then.take() {
+            (then.0)(outcome);
+        }
+    }
+}
+
+impl fmt::Debug for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Then")
     }
 }
 

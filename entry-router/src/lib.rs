@@ -2,7 +2,8 @@
 //!
 //! [`assigner`] is the heart that every door shares: it chooses a resource and an endpoint for an entry, counts it as in
 //! flight, and learns from what becomes of it. [`standing`] tells it once a tick what the route's resources are, [`proxy`] is
-//! the door that entries pass through, [`doors`] are those for who moves entries himself, and [`admin`] tells people and machines what goes on.
+//! the door that entries pass through, [`shadow`] sends copies of some to alternates, [`doors`] are those for who moves entries himself, [`observed`] writes what was seen into
+//! the route's status, and [`admin`] tells people and machines what goes on.
 
 pub mod admin;
 pub mod args;
@@ -11,7 +12,9 @@ mod desk;
 pub mod doors;
 pub mod entry;
 pub mod metrics;
+pub mod observed;
 pub mod process;
 pub mod proxy;
 pub mod routes;
+pub mod shadow;
 pub mod standing;

@@ -1,6 +1,8 @@
 //! Metrics in the Prometheus sense, read from the assigners when somebody asks. Labels are resources, reasons and
 //! outcomes, so there are as many series as a route has resources, whatever clients send.
 
+mod shadow;
+
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering},
@@ -16,6 +18,7 @@ use prometheus_client::{
 
 use crate::{
     assigner::{Outcome, Reason, Tally},
+    observed::Writes,
     proxy::Figures,
     routes::Routes,
     standing::Key,
@@ -27,11 +30,12 @@ const BOUNDS: [u64; 12] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
 /// Parts of the decisions whose time is told.
 const QUANTILES: [(&str, f64); 2] = [("0.5", 0.5), ("0.99", 0.99)];
 
-/// A registry that reads routes and proxy.
+/// A registry that reads routes, proxy and what was written to the status of routes.
 #[must_use]
-pub fn registry(routes: &Routes, figures: &Arc<Figures>) -> Registry {
+pub fn registry(routes: &Routes, figures: &Arc<Figures>, writes: &Arc<Writes>) -> Registry {
     let mut registry = Registry::with_prefix("foreshift_router");
-    registry.register_collector(Box::new(Collected { routes: routes.clone(), figures: Arc::clone(figures) }));
+    let (routes, figures, writes) = (routes.clone(), Arc::clone(figures), Arc::clone(writes));
+    registry.register_collector(Box::new(Collected { routes, figures, writes }));
     registry
 }
 
@@ -39,6 +43,7 @@ pub fn registry(routes: &Routes, figures: &Arc<Figures>) -> Registry {
 struct Collected {
     routes: Routes,
     figures: Arc<Figures>,
+    writes: Arc<Writes>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,6 +87,7 @@ impl Collector for Collected {
         self.assignments(&mut encoder, &tallies)?;
         routes(&mut encoder, &tallies)?;
         quantiles(&mut encoder, &tallies)?;
+        shadow::encode(&mut encoder, &tallies, &self.figures.shadow, &self.writes)?;
         self.proxy(&mut encoder)
     }
 }
@@ -232,7 +238,7 @@ mod tests {
                 assigner.assign(&entry, &[], None).unwrap().1.finish(Outcome::Acknowledged);
             }
             let mut text = String::new();
-            encode(&mut text, &registry(&routes, &Arc::default())).unwrap();
+            encode(&mut text, &registry(&routes, &Arc::default(), &Arc::default())).unwrap();
             text
         };
         let few = text(10);

@@ -3,7 +3,7 @@
 //! One control thread ticks: it reads the standing of all routes and answers on the admin port. The threads of the proxy
 //! and of the doors serve, and go on with what they know when nothing new comes.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use foreshift_operator::{
@@ -13,6 +13,7 @@ use foreshift_operator::{
 };
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
+use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
@@ -22,6 +23,7 @@ use crate::{
     args::Args,
     doors::Doors,
     metrics,
+    observed::{Writer, Writes},
     proxy::Proxy,
     routes::Routes,
     standing::{Standing, cluster, file},
@@ -73,8 +75,10 @@ async fn control_until_stopped(
     let ready = Ready::default();
     let (stop_ground, ground) = shutdown::channel();
     let mut tasks = JoinSet::new();
-    let source = source(args, &ground, &mut tasks).await?;
-    let address = serve_admin(args.admin, &ready, routes, proxy, &ground, &mut tasks).await?;
+    let writes = Arc::new(Writes::default());
+    let source = source(args, routes, &writes, &ground, &mut tasks).await?;
+    let registry = metrics::registry(routes, &proxy.figures(), &writes);
+    let address = serve_admin(args.admin, &ready, routes, registry, &ground, &mut tasks).await?;
     info!(listen = %proxy.address(), admin = %address, version = env!("CARGO_PKG_VERSION"), "started");
     let service = args.service.clone();
     let (ticking, told) = (routes.clone(), ready.clone());
@@ -99,7 +103,13 @@ fn name_of(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> &'sta
     ended.and_then(Result::ok).unwrap_or("a task that panicked")
 }
 
-async fn source(args: &Args, ground: &Stop, tasks: &mut JoinSet<&'static str>) -> anyhow::Result<Source> {
+async fn source(
+    args: &Args,
+    routes: &Routes,
+    writes: &Arc<Writes>,
+    ground: &Stop,
+    tasks: &mut JoinSet<&'static str>,
+) -> anyhow::Result<Source> {
     if let Some(path) = &args.standing {
         return Ok(Source::File(path.clone(), file::read(path)?));
     }
@@ -110,6 +120,8 @@ async fn source(args: &Args, ground: &Stop, tasks: &mut JoinSet<&'static str>) -
     // Every tick looks at everything, so nobody needs to be told of changes.
     let (changed, _) = mpsc::channel(1);
     writers.watch(&client, &caches, changed, ground, tasks);
+    let writer = Writer::new(client, caches.clone(), routes.clone(), args.observer(), Arc::clone(writes));
+    tasks.spawn(writer.run(ground.clone()).map(|()| "the writer of status"));
     Ok(Source::Cluster(caches))
 }
 
@@ -117,7 +129,7 @@ async fn serve_admin(
     address: SocketAddr,
     ready: &Ready,
     routes: &Routes,
-    proxy: &Proxy,
+    registry: Registry,
     ground: &Stop,
     tasks: &mut JoinSet<&'static str>,
 ) -> anyhow::Result<SocketAddr> {
@@ -125,7 +137,6 @@ async fn serve_admin(
         .await
         .with_context(|| format!("cannot listen on {address}; give --admin another address"))?;
     let address = listener.local_addr()?;
-    let registry = metrics::registry(routes, &proxy.figures());
     let service = admin::router(ready.clone(), routes.clone(), registry);
     let mut ground = ground.clone();
     let serving =
@@ -159,21 +170,22 @@ async fn tick(
             () = stop.requested() => return,
             _ = ticks.tick() => {}
         }
-        routes.update(source.standings(service.as_ref()));
+        routes.update(source.standings(service.as_ref(), Timestamp::now()));
         ready.set(true);
     }
 }
 
 impl Source {
-    fn standings(&mut self, service: Option<&crate::standing::Key>) -> Vec<Standing> {
+    fn standings(&mut self, service: Option<&crate::standing::Key>, now: Timestamp) -> Vec<Standing> {
         match self {
-            Self::Cluster(caches) => cluster::standings(caches, service, Timestamp::now()),
+            Self::Cluster(caches) => cluster::standings(caches, service, now),
             Self::File(path, known) => {
                 match file::read(path) {
                     Ok(standings) => *known = standings,
                     Err(error) => warn!(%error, "the routes stay as they were"),
                 }
-                known.clone()
+                let at = now.as_duration().unsigned_abs();
+                known.iter().map(|standing| Standing { at, ..standing.clone() }).collect()
             }
         }
     }

@@ -5,11 +5,11 @@
 
 mod answer;
 mod budget;
-mod forward;
-mod headers;
+pub(crate) mod forward;
+pub(crate) mod headers;
 mod listen;
-mod pool;
-mod source;
+pub(crate) mod pool;
+pub(crate) mod source;
 
 use std::{
     net::SocketAddr,
@@ -23,7 +23,12 @@ use std::{
 use foreshift_operator::shutdown::Stop;
 use http::{HeaderValue, Request};
 
-use crate::{assigner::Assigner, routes::Routes, standing::Key};
+use crate::{
+    assigner::Assigner,
+    routes::Routes,
+    shadow::{self, Queue},
+    standing::Key,
+};
 use budget::Budget;
 use pool::Pool;
 use source::Keeping;
@@ -50,6 +55,8 @@ pub struct Limits {
     pub kept: usize,
     /// Part of the entries that may be tried again, 0 to 1.
     pub retries: f64,
+    /// Of the copies that alternates are tried with.
+    pub shadow: shadow::Limits,
 }
 
 /// The listening threads.
@@ -69,6 +76,8 @@ pub struct Figures {
     pub answers: [AtomicU64; 5],
     /// Entries that were tried again.
     pub retries: AtomicU64,
+    /// Of the copies that alternates are tried with.
+    pub shadow: Arc<shadow::Figures>,
 }
 
 /// What all requests of a thread share.
@@ -80,6 +89,7 @@ struct Worker {
     pool: Pool,
     budget: Mutex<Budget>,
     keeping: Arc<Keeping>,
+    copies: Queue,
     figures: Arc<Figures>,
     /// Half of an id is the process's, half the entry's number.
     ids: (u64, AtomicU64),
@@ -97,6 +107,7 @@ impl Default for Limits {
             kept_each: 64 << 10,
             kept: 64 << 20,
             retries: 0.2,
+            shadow: shadow::Limits::default(),
         }
     }
 }
@@ -117,7 +128,9 @@ impl Proxy {
         let figures = Arc::new(Figures::default());
         let keeping = Arc::new(Keeping::new(limits.kept, limits.kept_each));
         let process = process_number();
-        let mut proxy = Self { address, threads: Vec::new(), figures: Arc::clone(&figures) };
+        let (copies, copying) =
+            shadow::start(limits.shadow, limits.connect, limits.answer, &figures.shadow, stop)?;
+        let mut proxy = Self { address, threads: vec![copying], figures: Arc::clone(&figures) };
         for number in 0..threads.max(1) {
             let worker = Arc::new(Worker {
                 routes: routes.clone(),
@@ -126,6 +139,7 @@ impl Proxy {
                 pool: Pool::default(),
                 budget: Mutex::new(Budget::new(limits.retries)),
                 keeping: Arc::clone(&keeping),
+                copies: copies.clone(),
                 figures: Arc::clone(&figures),
                 ids: (process, AtomicU64::new((number as u64) << 48)),
             });

@@ -3,10 +3,10 @@
 pub mod cluster;
 pub mod file;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use foreshift_api::JournalRouteSpec;
-use foreshift_engine::{policy::Policy, resource::Resource};
+use foreshift_engine::{decision::Phase, policy::Policy, resource::Resource};
 pub use foreshift_operator::route::Key;
 
 /// One route at one tick.
@@ -14,10 +14,14 @@ pub use foreshift_operator::route::Key;
 pub struct Standing {
     /// Which route.
     pub route: Key,
+    /// When this was read: time since 1970.
+    pub at: Duration,
     /// What people wrote.
     pub spec: JournalRouteSpec,
     /// The same for the engine.
     pub policy: Policy,
+    /// Where the route stands, as the operator told last; steady where there is none.
+    pub phase: Phase,
     /// Lead first, then the alternates in the order of the route.
     pub members: Vec<Member>,
     /// The part of the route's entries that comes through this process, above 0 to 1.
@@ -31,6 +35,8 @@ pub struct Member {
     pub resource: Resource,
     /// Its ready endpoints.
     pub endpoints: Vec<SocketAddr>,
+    /// Where shadow copies go: the same, unless the route names a port for them.
+    pub shadow_endpoints: Vec<SocketAddr>,
     /// Its share in the operator's plan, permille.
     pub share: u16,
     /// How warm it is as the operator tells, 0 to 1; `None` where nobody does, and the router counts the time itself.

@@ -124,6 +124,24 @@ impl Candidates {
         Ticket { resource, work, others, at: now }
     }
 
+    /// Whether a copy of an entry fits in beside the entries that a resource has, warm or not: nobody needs it, so it
+    /// gets no more than what the objective leaves.
+    #[must_use]
+    pub fn has_room_for_copy(&self, resource: usize, impact: f64) -> bool {
+        let (Some(slot), Some(record)) = (self.slots.get(resource), self.records.get(resource)) else {
+            return false;
+        };
+        let work = self.work(impact);
+        slot.has_endpoints() && slot.is_within(record.standing.limit, work, self.typical(work))
+    }
+
+    /// Notes that a copy of an entry is on its way. It takes room as an entry does, and is no part of any share.
+    pub fn start_copy(&mut self, resource: usize, impact: f64, now: Duration) -> Ticket {
+        let work = self.work(impact);
+        let others = self.slots.get_mut(resource).map_or(0, |slot| slot.start_copy(work));
+        Ticket { resource, work, others, at: now }
+    }
+
     /// Takes an entry back. For one that was acknowledged it answers the seconds that it would have taken with the
     /// resource to itself: what [`crate::impact`] learns from.
     #[allow(clippy::needless_pass_by_value, reason = "an entry ends once, so its ticket is used up")]

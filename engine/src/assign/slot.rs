@@ -109,11 +109,15 @@ impl Slot {
     /// Whether `work` fits in. An entry waits no longer than a `typical` one takes, or than it takes itself; one
     /// entry always fits, unless the resource may have nothing at all.
     pub(super) fn has_room(&self, work: f64, typical: f64, now: f64) -> bool {
-        let fits = self.limit > 0.0 && (self.entries == 0 || self.ahead(work) + work <= self.limit * typical);
-        fits && {
+        self.is_within(self.limit, work, typical) && {
             let given = self.given_by(now);
             given <= 0.0 || given + work <= self.rate * BURST
         }
+    }
+
+    /// Whether `work` is within a limit of entries in flight.
+    pub(super) fn is_within(&self, limit: f64, work: f64, typical: f64) -> bool {
+        limit > 0.0 && (self.entries == 0 || self.ahead(work) + work <= limit * typical)
     }
 
     /// Whether far more is in flight than at the objective.
@@ -132,6 +136,11 @@ impl Slot {
         self.given = (self.given_by(now) + work).min((self.rate * BURST).max(work));
         self.given_at = now;
         self.recent += work;
+        self.start_copy(work)
+    }
+
+    /// Puts a copy of an entry in, which nothing was given for.
+    pub(super) fn start_copy(&mut self, work: f64) -> u32 {
         self.work += work;
         let others = self.entries;
         self.entries = others.saturating_add(1);

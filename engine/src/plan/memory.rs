@@ -13,6 +13,7 @@ use crate::{
     allocate::find_best_alternate,
     decision::{Trigger, Trouble},
     resource::Resource,
+    warm_up::COOL_AFTER,
     work::{Ratios, Settled},
 };
 
@@ -29,9 +30,6 @@ const CALM: Duration = Duration::from_secs(30);
 
 /// An alternate may stand this far over its objective before it is relieved.
 const OVERFULL: f64 = 1.1;
-
-/// An alternate without a share for this long is cold again.
-const COOL_AFTER: Duration = Duration::from_mins(10);
 
 /// What the planner remembers of a route between ticks. A default one begins with everything on the lead.
 #[derive(Clone, Debug, Default, PartialEq)]

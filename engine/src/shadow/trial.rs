@@ -95,6 +95,12 @@ impl Trial {
         Verdict { readiness, at, entries: self.copies.entries, excess_errors, latency_ratio }
     }
 
+    /// Copies counted so far.
+    #[must_use]
+    pub fn copies(&self) -> u32 {
+        self.copies.entries
+    }
+
     fn excess_errors(&self) -> Interval {
         let (copies, originals) = (self.copies.errors(), self.originals.errors());
         let excess = copies.0 - originals.0;

@@ -11,7 +11,7 @@ use foreshift_engine::{
     plan::{Input, Memory, plan},
     policy::Policy,
     resource::Readiness,
-    shadow::{Hold, Observation, Shadow, Trial, held_back_by},
+    shadow::{Hold, Observation, Purpose, Shadow, Trial, held_back_by, is_copied},
     subset, work,
 };
 use proptest::{
@@ -157,7 +157,7 @@ fn shadows() {
         if let Some(window) = shadow.window(now, every.as_secs()) {
             prop_assert!(window.since <= now && now < window.until, "{:?}", window);
         }
-        let _: bool = shadow.copies(&now.as_nanos().to_le_bytes());
+        let _: bool = is_copied(&now.as_nanos().to_le_bytes(), shadow.percent);
         let mut trial = Trial::default();
         for (copy, latency) in seen {
             trial.observe(if copy { Observation::Copy(latency) } else { Observation::Original(latency) });
@@ -168,7 +168,7 @@ fn shadows() {
         let later = shadow.readiness(Some(&verdict), now.saturating_add(every));
         prop_assert!(later == verdict.readiness || later == Readiness::Inconclusive, "{:?}", verdict);
         for alternate in &world.1 {
-            let held = held_back_by(Phase::Shifting, alternate, &policy);
+            let held = held_back_by(Purpose::Trial, Phase::Shifting, alternate, &policy);
             prop_assert!(matches!(held, Some(Hold::Shifting | Hold::Unavailable)), "{:?}", alternate);
         }
         Ok(())

@@ -64,6 +64,8 @@ pub struct Tally {
     pub refusals: u64,
     /// How long decisions took.
     pub times: Times,
+    /// Copies that no alternate had room for.
+    pub copies_without_room: u64,
 }
 
 /// Sums of one resource.
@@ -77,6 +79,8 @@ pub struct Counts {
     pub outcomes: [u64; Outcome::ALL.len()],
     /// Predicted work of all, in seconds of one core.
     pub predicted: f64,
+    /// Copies that it was sent, by what became of them, in the same order.
+    pub copies: [u64; Outcome::ALL.len()],
 }
 
 /// How long decisions took, each to within an eighth.
@@ -135,6 +139,15 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Unreachable => "unreachable",
             Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether it says that the endpoint failed; `None` if it says nothing of it.
+    pub(super) fn of_endpoint(self) -> Option<bool> {
+        match self {
+            Self::Acknowledged | Self::Refused => Some(false),
+            Self::Unreachable => Some(true),
+            Self::Failed | Self::Cancelled => None,
         }
     }
 }

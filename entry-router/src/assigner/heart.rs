@@ -1,5 +1,7 @@
 //! What the lock guards: the engine's candidates, the endpoints, and what was learned.
 
+mod copies;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use foreshift_engine::{
@@ -14,6 +16,8 @@ use super::{
     prior::Prior,
 };
 use crate::standing::Standing;
+use copies::Copies;
+pub(super) use copies::CopyOrder;
 
 /// One route.
 #[derive(Debug, Default)]
@@ -23,6 +27,7 @@ pub(super) struct Heart {
     priors: Vec<Prior>,
     /// By place.
     members: Vec<Member>,
+    copies: Copies,
     standing: Option<Standing>,
     ring: Ring,
     times: Times,
@@ -39,6 +44,10 @@ struct Member {
     /// Its place in the standing; none when it is no longer of the route.
     listed: Option<usize>,
     first_entry: Option<Duration>,
+    /// Entries that it acknowledged since the last tick.
+    served: u32,
+    /// Copies that were ordered for it.
+    copied: u64,
 }
 
 /// What was chosen for an entry.
@@ -55,15 +64,20 @@ pub(super) struct Chosen {
 }
 
 impl Heart {
-    pub(super) fn prepare(&mut self, standing: Standing, now: Duration) {
+    pub(super) fn prepare(&mut self, mut standing: Standing, now: Duration) {
         self.impacts.fade(now);
+        self.prepare_copies(&mut standing);
         let resources: Vec<_> = standing.members.iter().map(|member| member.resource.clone()).collect();
         let Some((lead, alternates)) = resources.split_first() else { return };
         let places: Vec<Option<usize>> = alternates.iter().map(|r| self.candidates.place(&r.name)).collect();
         let warm: Vec<f64> = standing.members[1..]
             .iter()
             .zip(&places)
-            .map(|(member, place)| {
+            .enumerate()
+            .map(|(i, (member, place))| {
+                if self.holds_share(i) {
+                    return 0.0;
+                }
                 let first = place.and_then(|place| self.members.get(place)?.first_entry);
                 let since = first.map_or(Duration::ZERO, |first| now.saturating_sub(first));
                 member.warm.unwrap_or_else(|| standing.policy.warm_up.factor(since))
@@ -148,6 +162,9 @@ impl Heart {
                 (chosen.resource, Reason::Rule(chosen.reason))
             }
         };
+        if matches!(reason, Reason::Rule(rule) if rule != assign::Reason::LeadHasHeadroom) {
+            self.lead_is_short();
+        }
         let random = self.draw();
         let member = self.members.get(place);
         let Some((hint, endpoint)) = member.and_then(|member| member.endpoints.pick(within, random, now))
@@ -205,13 +222,9 @@ impl Heart {
     pub(super) fn finish(&mut self, chosen: &Chosen, ticket: Ticket, outcome: Outcome, now: Duration) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(member) = self.members.get_mut(chosen.place) {
-            let failed = match outcome {
-                Outcome::Acknowledged | Outcome::Refused => Some(false),
-                Outcome::Unreachable => Some(true),
-                Outcome::Failed | Outcome::Cancelled => None,
-            };
-            member.endpoints.finish(chosen.hint, chosen.endpoint, failed, now);
+            member.endpoints.finish(chosen.hint, chosen.endpoint, outcome.of_endpoint(), now);
             member.counts.outcomes[outcome as usize] += 1;
+            member.served = member.served.saturating_add(u32::from(outcome == Outcome::Acknowledged));
         }
         let service = self.candidates.finish(ticket, outcome.into(), now);
         match outcome {
@@ -307,6 +320,7 @@ impl Heart {
             in_flight: self.in_flight,
             refusals: self.refusals,
             times: self.times.clone(),
+            copies_without_room: self.copies_without_room(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use foreshift_engine::{
     assign as engine,
+    decision::Phase,
     resource::{Freshness, Node, Readiness, Resource, Scores},
 };
 
@@ -29,6 +30,7 @@ fn member(name: &str, cores: f64, ports: &[u16]) -> Member {
     let endpoints: Vec<SocketAddr> = ports.iter().map(|&port| address(port)).collect();
     Member {
         resource: Resource::from_nodes(name, &[node], Readiness::Inconclusive),
+        shadow_endpoints: endpoints.clone(),
         endpoints,
         share: 0,
         warm: Some(1.0),
@@ -44,7 +46,8 @@ fn standing(members: Vec<Member>) -> Standing {
     .unwrap();
     let route = Key { namespace: "shop".into(), name: "journal".into() };
     let policy = foreshift_operator::route::validate::policy(&spec);
-    Standing { route, policy, spec, members, part: 1.0 }
+    let at = Duration::from_hours(500_000);
+    Standing { route, at, policy, spec, phase: Phase::Steady, members, part: 1.0 }
 }
 
 /// A route with these resources, each with plenty of room and one endpoint.

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     assigner::{Assigner, Choice, Entry, Held, Outcome, Refusal},
     entry::class,
+    shadow::Draft,
 };
 
 /// Resources that one entry is sent to at most.
@@ -61,8 +62,9 @@ pub(super) async fn forward(worker: &Arc<Worker>, request: Request<Incoming>) ->
     let id = entry_id(&mut head.headers, worker);
     let again = safe.then(|| head.clone());
     let entry = Entry { id: id.to_str().unwrap_or_default(), class: &class, bytes };
-    let exchange =
-        Exchange { worker, assigner: &assigner, entry, source: Source::new(body, safe, &worker.keeping) };
+    let copied = assigner.may_copy(entry.id);
+    let source = Source::new(body, safe || copied, &worker.keeping);
+    let exchange = Exchange { worker, assigner: &assigner, entry, copied, source };
     exchange.run(head, again).await
 }
 
@@ -70,6 +72,8 @@ struct Exchange<'a> {
     worker: &'a Arc<Worker>,
     assigner: &'a Assigner,
     entry: Entry<'a>,
+    /// It may be among those that are copied for an alternate.
+    copied: bool,
     source: Source,
 }
 
@@ -80,14 +84,19 @@ impl Exchange<'_> {
         let mut attempts = 0;
         let mut why = String::new();
         while let Some(head) = next.take() {
-            let (choice, held) = match self.assigner.assign(&self.entry, &tried, None) {
+            let (choice, mut held) = match self.assigner.assign(&self.entry, &tried, None) {
                 Ok(assigned) => assigned,
                 Err(refusal) => return refused(refusal),
             };
             attempts += 1;
             let more = attempts < MOST_ATTEMPTS;
             let resource = &choice.resource;
-            match self.attempt(&choice, head).await {
+            let copy = (self.copied && attempts == 1).then(|| Draft::of(&held, &self.entry, &head)).flatten();
+            let attempt = self.attempt(&choice, head).await;
+            if let Some(copy) = copy {
+                copy.follow(&mut held, &self.source, &self.worker.copies);
+            }
+            match attempt {
                 Attempt::Answered(answered, connection) => {
                     let status = answered.status();
                     if turned_away(status) && more && self.may_repeat(again.as_ref()) {
@@ -200,7 +209,7 @@ impl Exchange<'_> {
 }
 
 /// What a status tells of the resource.
-fn outcome(status: StatusCode) -> Outcome {
+pub(crate) fn outcome(status: StatusCode) -> Outcome {
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         Outcome::Failed
     } else if status.is_client_error() {

@@ -10,7 +10,7 @@ use http::{
 };
 
 /// The same at every retry: clients give it, else the router does.
-pub(super) const ENTRY_ID: HeaderName = HeaderName::from_static("x-entry-id");
+pub(crate) const ENTRY_ID: HeaderName = HeaderName::from_static("x-entry-id");
 
 /// Belong to one connection (RFC 9110, section 7.6.1).
 static HOP_BY_HOP: [HeaderName; 9] = [

@@ -21,7 +21,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pool(Arc<Mutex<BTreeMap<SocketAddr, Vec<Waiting>>>>);
+pub(crate) struct Pool(Arc<Mutex<BTreeMap<SocketAddr, Vec<Waiting>>>>);
 
 #[derive(Debug)]
 struct Waiting {
@@ -31,16 +31,16 @@ struct Waiting {
 
 /// A connection with the way back to where it waits.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) sender: SendRequest<Sending>,
-    pub(super) endpoint: SocketAddr,
+pub(crate) struct Connection {
+    pub(crate) sender: SendRequest<Sending>,
+    pub(crate) endpoint: SocketAddr,
     /// It served an entry before, so its other end may have closed it meanwhile.
-    pub(super) reused: bool,
+    pub(crate) reused: bool,
 }
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
     #[error("no connection: {0}")]
@@ -51,7 +51,7 @@ pub(super) enum Error {
 
 impl Pool {
     /// One that waits, the last one first: those that nobody needs grow old.
-    pub(super) fn waiting(&self, endpoint: SocketAddr) -> Option<Connection> {
+    pub(crate) fn waiting(&self, endpoint: SocketAddr) -> Option<Connection> {
         let mut waiting = self.lock();
         let here = waiting.get_mut(&endpoint)?;
         while let Some(Waiting { connection, .. }) = here.pop() {
@@ -63,7 +63,7 @@ impl Pool {
     }
 
     /// A new one.
-    pub(super) async fn connect(&self, endpoint: SocketAddr, timeout: Duration) -> Result<Connection, Error> {
+    pub(crate) async fn connect(&self, endpoint: SocketAddr, timeout: Duration) -> Result<Connection, Error> {
         let stream = tokio::time::timeout(timeout, TcpStream::connect(endpoint))
             .await
             .map_err(|_| Error::TimedOut(timeout))??;
@@ -77,7 +77,7 @@ impl Pool {
     }
 
     /// Gives one back whose answer has ended.
-    pub(super) fn give_back(&self, connection: Connection) {
+    pub(crate) fn give_back(&self, connection: Connection) {
         if connection.sender.is_closed() {
             return;
         }
@@ -89,7 +89,7 @@ impl Pool {
     }
 
     /// Closes those that waited for long; called once a second.
-    pub(super) fn tidy(&self) {
+    pub(crate) fn tidy(&self) {
         let now = Instant::now();
         self.lock().retain(|_, here| {
             here.retain(|w| !w.connection.is_closed() && now.duration_since(w.since) < LONGEST_WAIT);

@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 /// Bytes that all requests of a process keep together, and the most of it.
@@ -25,11 +25,11 @@ pub(super) struct Keeping {
 
 /// A request's body, read by one attempt at a time.
 #[derive(Clone, Debug)]
-pub(super) struct Source(Arc<Mutex<State>>);
+pub(crate) struct Source(Arc<Mutex<State>>);
 
 /// What one attempt sends: what was kept, then what still comes.
 #[derive(Debug)]
-pub(super) struct Sending {
+pub(crate) struct Sending {
     source: Source,
     attempt: u32,
     position: usize,
@@ -37,7 +37,7 @@ pub(super) struct Sending {
 
 /// Who is waited for while a body is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waiting {
+pub(crate) enum Waiting {
     /// The client, to send more.
     Client,
     /// The resource, to take what there is or to answer.
@@ -46,7 +46,8 @@ pub(super) enum Waiting {
 
 #[derive(Debug)]
 struct State {
-    incoming: Incoming,
+    /// None where all that there is was kept from the start.
+    incoming: Option<Incoming>,
     keeping: Arc<Keeping>,
     kept: Vec<Bytes>,
     kept_bytes: usize,
@@ -60,7 +61,7 @@ struct State {
 
 /// Why a body ends early.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     #[error("the client did not send its whole body: {0}")]
     Client(#[from] hyper::Error),
     #[error("a newer attempt sends this body")]
@@ -90,7 +91,7 @@ impl Source {
     /// A body; it is kept only if it is `wanted`.
     pub(super) fn new(incoming: Incoming, wanted: bool, keeping: &Arc<Keeping>) -> Self {
         Self(Arc::new(Mutex::new(State {
-            incoming,
+            incoming: Some(incoming),
             keeping: Arc::clone(keeping),
             kept: Vec::new(),
             kept_bytes: 0,
@@ -103,7 +104,7 @@ impl Source {
     }
 
     /// The body for another attempt; earlier ones get no more of it.
-    pub(super) fn attempt(&self) -> Sending {
+    pub(crate) fn attempt(&self) -> Sending {
         let mut state = self.state();
         state.attempt += 1;
         Sending { source: self.clone(), attempt: state.attempt, position: 0 }
@@ -114,8 +115,34 @@ impl Source {
         !self.state().lost
     }
 
+    /// Bytes of the body, if it has come to its end and all of it is still there.
+    pub(crate) fn length(&self) -> Option<usize> {
+        let state = self.state();
+        (state.is_over() && !state.lost).then_some(state.kept_bytes)
+    }
+
+    /// The same body once more, in a piece of memory that holds nothing else and is counted by nobody here; none
+    /// unless it has a [`Self::length`].
+    pub(crate) fn copy(&self) -> Option<Self> {
+        let length = self.length()?;
+        let state = self.state();
+        let mut whole = BytesMut::with_capacity(length);
+        state.kept.iter().for_each(|piece| whole.extend_from_slice(piece));
+        Some(Self(Arc::new(Mutex::new(State {
+            incoming: None,
+            keeping: Arc::clone(&state.keeping),
+            kept: if whole.is_empty() { Vec::new() } else { vec![whole.freeze()] },
+            kept_bytes: 0,
+            lost: false,
+            ended: true,
+            starved: false,
+            attempt: 0,
+            progress: state.progress,
+        }))))
+    }
+
     /// When a byte went from the client to the resource last, and who is waited for now.
-    pub(super) fn progress(&self) -> (Instant, Waiting) {
+    pub(crate) fn progress(&self) -> (Instant, Waiting) {
         let state = self.state();
         let client = state.starved && !state.ended;
         (state.progress, if client { Waiting::Client } else { Waiting::Resource })
@@ -127,6 +154,10 @@ impl Source {
 }
 
 impl State {
+    fn is_over(&self) -> bool {
+        self.ended || self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
     fn keep(&mut self, data: &Bytes) {
         if self.lost {
             return;
@@ -173,7 +204,8 @@ impl Body for Sending {
         if state.ended {
             return Poll::Ready(None);
         }
-        let polled = Pin::new(&mut state.incoming).poll_frame(cx);
+        let Some(incoming) = &mut state.incoming else { return Poll::Ready(None) };
+        let polled = Pin::new(incoming).poll_frame(cx);
         state.starved = polled.is_pending();
         match std::task::ready!(polled) {
             Some(Ok(frame)) => {
@@ -201,14 +233,14 @@ impl Body for Sending {
 
     fn is_end_stream(&self) -> bool {
         let state = self.source.state();
-        state.kept.len() <= self.position && (state.ended || state.incoming.is_end_stream())
+        state.kept.len() <= self.position && state.is_over()
     }
 
     fn size_hint(&self) -> SizeHint {
         // The length that the client told is in the head; without one the body goes in chunks.
         let state = self.source.state();
         if self.position == 0 && state.kept.is_empty() {
-            state.incoming.size_hint()
+            state.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
         } else {
             SizeHint::default()
         }

@@ -6,10 +6,13 @@ use std::{
 };
 
 use foreshift_api::{
-    JournalRoute,
+    JournalRoute, JournalRouteSpec,
     journal_route::{self, Mode, ResourceRef},
 };
-use foreshift_engine::resource::{Readiness, Resource};
+use foreshift_engine::{
+    decision::Phase,
+    resource::{Readiness, Resource},
+};
 use foreshift_operator::{
     caches::Caches,
     route::{
@@ -52,20 +55,28 @@ fn standing(caches: &Caches, route: &JournalRoute, part: f64, now: Timestamp) ->
     };
     let members = std::iter::once(&spec.lead)
         .chain(spec.alternates.iter().filter(may_take))
-        .map(|reference| member(&key, reference, &observed, share(&reference.service)))
+        .map(|reference| member(&key, reference, spec, &observed, share(&reference.service)))
         .collect();
-    Standing { policy: validate::policy(spec), spec: spec.clone(), members, part, route: key }
+    let phase = route.status.as_ref().map_or(Phase::Steady, |status| phase(status.phase));
+    let at = now.as_duration().unsigned_abs();
+    Standing { policy: validate::policy(spec), spec: spec.clone(), route: key, at, phase, members, part }
 }
 
 fn member(
     route: &Key,
     reference: &ResourceRef,
+    spec: &JournalRouteSpec,
     observed: &Observed,
     share: Option<&journal_route::ResourceShare>,
 ) -> Member {
     let name = &reference.service;
     let measured = measure(&route.namespace, name, observed, ALL).resource;
     let endpoints = addresses(observed, reference);
+    let shadow_port = spec.shadow.as_ref().and_then(|shadow| shadow.port);
+    let shadow_endpoints = shadow_port.map_or_else(
+        || endpoints.clone(),
+        |port| addresses(observed, &ResourceRef { service: name.clone(), port }),
+    );
     let readiness = match share.map(|share| share.readiness.as_str()) {
         Some("Ready") => Readiness::Ready,
         Some("NotReady") => Readiness::NotReady,
@@ -74,6 +85,7 @@ fn member(
     Member {
         resource: Resource { endpoints: endpoints.len() as u32, readiness, ..measured },
         endpoints,
+        shadow_endpoints,
         share: share.map_or(0, |share| share.desired.permille()),
         warm: share.and_then(|share| share.warm_up).map(foreshift_api::Percent::fraction),
     }
@@ -114,6 +126,18 @@ fn replicas(caches: &Caches, service: &Key) -> usize {
         .map(|(_, endpoint)| endpoints::identity(endpoint).to_owned())
         .collect();
     ready.len()
+}
+
+fn phase(phase: journal_route::Phase) -> Phase {
+    use journal_route::Phase as Told;
+    match phase {
+        Told::Steady | Told::Observing | Told::Suspended => Phase::Steady,
+        Told::WarmingUp => Phase::WarmingUp,
+        Told::Shifting => Phase::Shifting,
+        Told::Shifted => Phase::Shifted,
+        Told::Returning => Phase::Returning,
+        Told::Degraded => Phase::Degraded,
+    }
 }
 
 #[cfg(test)]
@@ -170,11 +194,14 @@ mod tests {
 
     #[test]
     fn endpoints_are_pods_at_the_port_behind_the_service_each_once() {
-        let standing = only(&world(&json!({})));
+        let standing = only(&world(&json!({"shadow": {"port": 9429}})));
         let [a, b] = &standing.members[..] else { panic!("two resources") };
         assert_eq!(a.endpoints, ["10.0.0.1:19532".parse().unwrap()]);
         assert_eq!(b.endpoints, ["[fd00::1]:19532".parse().unwrap()]);
-        assert_eq!((a.resource.endpoints, standing.part), (1, 1.0));
+        assert_eq!(b.shadow_endpoints, ["[fd00::1]:9429".parse().unwrap()]);
+        assert_eq!((a.resource.endpoints, standing.part, standing.phase), (1, 1.0, Phase::Steady));
+        let plain = only(&world(&json!({})));
+        assert_eq!(plain.members[1].shadow_endpoints, plain.members[1].endpoints);
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! Routes in a file: for use without Kubernetes, for tests and for benchmarks.
 //!
 //! The file is YAML: `routes` is a list of `namespace`, `name`, a JournalRoute's `spec`, and `resources` by the names
-//! of the spec's Services, each with its `endpoints`, `capacity` in cores and `load`.
+//! of the spec's Services, each with its `endpoints`, `shadowEndpoints` where copies go elsewhere, `capacity` in cores and `load`.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
 use foreshift_api::JournalRouteSpec;
-use foreshift_engine::resource::{Freshness, Node, Readiness, Resource, Scores};
+use foreshift_engine::{
+    decision::Phase,
+    resource::{Freshness, Node, Readiness, Resource, Scores},
+};
 use foreshift_operator::route::{Key, validate};
 use serde::Deserialize;
 
 use super::{Member, Standing};
+use crate::shadow::Mark;
 
 /// Why a file is no standing.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +33,11 @@ pub enum Error {
         /// The Service.
         service: String,
     },
+    /// Copies cannot be marked.
+    #[error(
+        "route {0}: `shadow.header` is no HTTP header; write for example {{name: x-dry-run, value: \"yes\"}}"
+    )]
+    Header(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,6 +60,9 @@ struct Route {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Backend {
     endpoints: Vec<SocketAddr>,
+    /// Where shadow copies go; its endpoints where there are none.
+    #[serde(default)]
+    shadow_endpoints: Vec<SocketAddr>,
     /// Cores; unknown where it is missing.
     capacity: Option<f64>,
     #[serde(default)]
@@ -76,6 +88,9 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Vec<Standing>, Error> {
 impl Route {
     fn standing(self) -> Result<Standing, Error> {
         let route = Key { namespace: self.namespace, name: self.name };
+        if self.spec.shadow.as_ref().is_some_and(|shadow| Mark::of(shadow).is_none()) {
+            return Err(Error::Header(route.to_string()));
+        }
         let mut members = Vec::with_capacity(self.spec.alternates.len() + 1);
         for reference in std::iter::once(&self.spec.lead).chain(&self.spec.alternates) {
             let service = &reference.service;
@@ -85,7 +100,15 @@ impl Route {
                 .ok_or_else(|| Error::Unknown { route: route.to_string(), service: service.clone() })?;
             members.push(backend.member(service));
         }
-        Ok(Standing { policy: validate::policy(&self.spec), spec: self.spec, members, part: 1.0, route })
+        Ok(Standing {
+            policy: validate::policy(&self.spec),
+            spec: self.spec,
+            route,
+            at: Duration::ZERO,
+            phase: Phase::Steady,
+            members,
+            part: 1.0,
+        })
     }
 }
 
@@ -103,9 +126,11 @@ impl Backend {
             freshness: if known { Freshness::Fresh } else { Freshness::Absent },
             drained: false,
         };
+        let shadow = if self.shadow_endpoints.is_empty() { &self.endpoints } else { &self.shadow_endpoints };
         Member {
             resource: Resource::from_nodes(name, &[node], Readiness::Inconclusive),
             endpoints: self.endpoints.clone(),
+            shadow_endpoints: shadow.clone(),
             share: 0,
             warm: None,
         }
@@ -130,7 +155,7 @@ routes:
     objective: {leadLoad: "0.5"}
   resources:
     a: {endpoints: ["127.0.0.1:1"], capacity: 2}
-    b: {endpoints: ["127.0.0.1:2", "[::1]:3"]}
+    b: {endpoints: ["127.0.0.1:2", "[::1]:3"], shadowEndpoints: ["127.0.0.1:4"]}
 "#;
 
     #[test]
@@ -140,6 +165,8 @@ routes:
         assert_eq!((route.to_string().as_str(), policy.objective.lead_load), ("default/journal", 0.5));
         assert_eq!((members[0].resource.capacity, members[0].resource.freshness), (2.0, Freshness::Fresh));
         assert_eq!((members[1].resource.endpoints, members[1].resource.freshness), (2, Freshness::Absent));
+        assert_eq!(members[1].shadow_endpoints, ["127.0.0.1:4".parse().unwrap()]);
+        assert_eq!(members[0].shadow_endpoints, members[0].endpoints);
     }
 
     #[test]
@@ -148,5 +175,8 @@ routes:
         assert!(parse("x", &missing).unwrap_err().to_string().contains("names Service `b`"));
         assert!(parse("x", "routes: 1").unwrap_err().to_string().contains("x is no list of routes"));
         assert!(parse("x", &TEXT.replace("capacity", "capacities")).is_err());
+        let marked = TEXT
+            .replace("    objective:", "    shadow: {header: {name: not a name, value: x}}\n    objective:");
+        assert!(parse("x", &marked).unwrap_err().to_string().contains("x-dry-run"));
     }
 }

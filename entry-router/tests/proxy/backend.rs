@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -28,6 +29,10 @@ pub(crate) enum Manner {
     Silence,
     /// Acknowledges, then ends the connection without a word.
     CloseAfterwards,
+    /// Acknowledges after this long.
+    Late(Duration),
+    /// The same for the first hundred entries, then at once.
+    Cold(Duration),
 }
 
 /// A running resource.
@@ -43,6 +48,8 @@ struct Inner {
     /// How often each id was acknowledged.
     acknowledged: Mutex<BTreeMap<String, usize>>,
     last: Mutex<Option<(HeaderMap, String, Bytes)>>,
+    /// Ids in the order in which entries came.
+    ids: Mutex<Vec<String>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -54,6 +61,7 @@ impl Backend {
             manner: Mutex::new(manner),
             acknowledged: Mutex::default(),
             last: Mutex::default(),
+            ids: Mutex::default(),
             task: Mutex::default(),
         });
         let serving = Arc::clone(&inner);
@@ -85,6 +93,11 @@ impl Backend {
         self.inner.acknowledged.lock().unwrap().clone()
     }
 
+    /// Ids in the order in which entries came.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.inner.ids.lock().unwrap().clone()
+    }
+
     /// Head, path and body of the last entry.
     pub(crate) fn last(&self) -> (HeaderMap, String, Bytes) {
         self.inner.last.lock().unwrap().clone().expect("an entry came")
@@ -101,10 +114,20 @@ async fn answer(inner: &Inner, request: Request<Incoming>) -> Result<Response<Fu
     let Ok(body) = body.collect().await else { return Err("the body is not whole") };
     let id = head.headers.get("x-entry-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     *inner.last.lock().unwrap() = Some((head.headers, head.uri.to_string(), body.to_bytes()));
+    let before = {
+        let mut ids = inner.ids.lock().unwrap();
+        ids.push(id.clone());
+        ids.len() - 1
+    };
     let status = match manner {
         Manner::Answer(status) => StatusCode::from_u16(status).unwrap(),
         Manner::DieAtItsEnd => return Err("dies"),
         Manner::Silence => std::future::pending().await,
+        Manner::Cold(_) if before >= 100 => StatusCode::ACCEPTED,
+        Manner::Late(pause) | Manner::Cold(pause) => {
+            tokio::time::sleep(pause).await;
+            StatusCode::ACCEPTED
+        }
         _ => StatusCode::ACCEPTED,
     };
     if status.is_success() {

@@ -5,4 +5,5 @@
 mod backend;
 mod faults;
 mod passing;
+mod shadow;
 mod world;

@@ -1,12 +1,15 @@
 //! A router in front of resources, and clients.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use foreshift_engine::resource::{Freshness, Node, Readiness, Resource, Scores};
+use foreshift_engine::{
+    decision::Phase,
+    resource::{Freshness, Node, Readiness, Resource, Scores},
+};
 use foreshift_entry_router::{
     assigner::Settings,
-    proxy::{Limits, Proxy},
+    proxy::{Figures, Limits, Proxy},
     routes::Routes,
     standing::{Key, Member, Standing},
 };
@@ -30,6 +33,8 @@ pub(crate) const LONG: Duration = Duration::from_mins(1);
 pub(crate) struct World {
     pub(crate) routes: Routes,
     pub(crate) address: SocketAddr,
+    pub(crate) figures: Arc<Figures>,
+    standing: Standing,
     proxy: Option<Proxy>,
     stopper: Stopper,
 }
@@ -43,12 +48,23 @@ impl World {
     }
 
     pub(crate) fn with(resources: &[SocketAddr], limits: Limits) -> Self {
+        Self::standing(standing(resources), limits)
+    }
+
+    pub(crate) fn standing(standing: Standing, limits: Limits) -> Self {
         let routes = Routes::new(Settings { explore: 0.0, ..Settings::default() });
-        routes.update(vec![standing(resources)]);
+        routes.update(vec![standing.clone()]);
         let (stopper, stop) = shutdown::channel();
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let proxy = Proxy::start(free, 2, &routes, None, limits, &stop).unwrap();
-        Self { routes, address: proxy.address(), proxy: Some(proxy), stopper }
+        let (address, figures) = (proxy.address(), proxy.figures());
+        Self { routes, address, figures, standing, proxy: Some(proxy), stopper }
+    }
+
+    /// A second goes by.
+    pub(crate) fn tick(&mut self) {
+        self.standing.at += Duration::from_secs(1);
+        self.routes.update(vec![self.standing.clone()]);
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -116,7 +132,8 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
     tokio::time::timeout(LONG, waited).await.expect("the condition holds in the end");
 }
 
-fn standing(resources: &[SocketAddr]) -> Standing {
+/// Resources with plenty of room; the first is the lead.
+pub(crate) fn standing(resources: &[SocketAddr]) -> Standing {
     let reference = |i: usize| serde_json::json!({"service": format!("r{i}"), "port": 80});
     let spec: foreshift_api::JournalRouteSpec = serde_json::from_value(serde_json::json!({
         "lead": reference(0),
@@ -140,6 +157,7 @@ fn standing(resources: &[SocketAddr]) -> Standing {
         Member {
             resource: Resource::from_nodes(&format!("r{i}"), &[node], Readiness::Inconclusive),
             endpoints: vec![address],
+            shadow_endpoints: vec![address],
             share: 0,
             warm: None,
         }
@@ -148,6 +166,8 @@ fn standing(resources: &[SocketAddr]) -> Standing {
         route: Key { namespace: "shop".into(), name: "journal".into() },
         policy: validate::policy(&spec),
         spec,
+        at: Duration::from_hours(500_000),
+        phase: Phase::Steady,
         members: resources.iter().enumerate().map(member).collect(),
         part: 1.0,
     }

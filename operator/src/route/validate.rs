@@ -208,7 +208,9 @@ pub fn policy(spec: &JournalRouteSpec) -> Policy {
     }
 }
 
-fn shadow(spec: &api::Shadow) -> Shadow {
+/// How a spec asks to try alternates.
+#[must_use]
+pub fn shadow(spec: &api::Shadow) -> Shadow {
     Shadow {
         every: spec.every.get(),
         duration: spec.duration.get(),
