@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use foreshift_predictor::evaluate::alarms::{Alarms as Announced, Truth};
-use foreshift_predictor::{HEADS, Model, WINDOW};
+use foreshift_predictor::WINDOW;
+use foreshift_predictor::evaluate::impact::Row;
 use serde::Serialize;
 use tract_onnx::prelude::*;
 
-use crate::contest::{ACTING, MODEL, NETWORK, Round, Scores, rounds};
-use crate::demand::{self, STEP};
+use crate::contest::{ACTING, CONTESTANTS, MODEL, NETWORK, Scores};
+use crate::demand::Demand;
 use crate::finetune::{FineTuning, evaluate, fine_tune};
 use crate::impact;
 use crate::onnx;
@@ -19,13 +19,16 @@ use crate::recipe;
 use crate::release::{Release, ReleaseError};
 use crate::traces::DataSet;
 use crate::training::{Schedule, train};
+use crate::usefulness::{Alarms, OnBursts, RampAlarms, on_bursts, on_ramps};
 use crate::windows::Series;
 
-/// Load from which demand counts as saturated here.
-const SATURATION: f64 = 0.9;
+/// The series that bursty demand is made of, the first of which is held against the goals, and its set.
+const REQUESTS: &str = "requests 60 s";
+const ARRIVALS: &str = "arrivals 2 s";
+const WEB: &str = "worldcup98";
 
-/// Steps of the models that never saw a set: fewer than the shipped one's 60,000, as three are trained.
-const LEFT_OUT_STEPS: u32 = 12_000;
+/// Usual steps of the models that never saw a set: fewer than the shipped one's 60,000, as three are trained.
+pub const LEFT_OUT_STEPS: u32 = 12_000;
 
 /// Runs from which a median time is taken.
 const RUNS: usize = 400;
@@ -65,12 +68,14 @@ pub struct Figures {
     pub coverage_p99: BTreeMap<String, f64>,
     /// Ratio by set: before fine-tuning, after it, what acted before and after, the network alone after it.
     pub ratios: BTreeMap<String, [f64; 5]>,
-    /// Saturation alarms on bursty demand.
+    /// Saturation alarms of the model's rung on bursty demand.
     pub alarms: Alarms,
     /// Saturation alarms on scripted ramps.
     pub ramp_alarms: RampAlarms,
     /// Excess work of shifting by forecast over that of shifting by the last value, at equal shifted share.
     pub excess_work_vs_proportional: f64,
+    /// Both with all baselines beside, by the set whose arrivals made the demand.
+    pub bursts: BTreeMap<String, OnBursts>,
     /// The impact model on recorded entries.
     pub impact: ImpactFigures,
     /// Median microseconds of a batch, normalisation included.
@@ -83,24 +88,6 @@ pub struct Figures {
     pub train_s: f64,
     /// Fine-tuning and export, on one core.
     pub fine_tune_s: f64,
-}
-
-/// Recall and precision of alarms.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Alarms {
-    /// Share of saturations that were announced.
-    pub recall: f64,
-    /// Share of alarmed steps that were right.
-    pub precision: f64,
-}
-
-/// Alarms on ramps.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct RampAlarms {
-    /// Share of saturations that were announced.
-    pub recall: f64,
-    /// Median time of notice.
-    pub median_lead_s: f64,
 }
 
 /// What the impact model is worth.
@@ -116,16 +103,17 @@ pub struct ImpactFigures {
     pub coverage_p90: f64,
 }
 
-/// Takes all figures. Trains three models on the way; some ten minutes on one core.
+/// Takes all figures. Trains three models on the way, of so many `steps`; some ten minutes on one core with
+/// [`LEFT_OUT_STEPS`].
 ///
 /// # Errors
 /// What could not be measured.
-pub fn measure(sets: &[DataSet], models: &Path, seed: u64) -> Result<Figures, BenchError> {
+pub fn measure(sets: &[DataSet], models: &Path, steps: u32, seed: u64) -> Result<Figures, BenchError> {
     let release = Release::read(models)?;
     let started = Instant::now();
     let model = release.load()?;
     let load_ms = started.elapsed().as_secs_f64() * 1e3;
-    let known = unseen_sets(sets, seed)?;
+    let known = unseen_sets(sets, steps, seed)?;
     let shipped = sets.iter().map(|set| (format!("{} as shipped", set.name), evaluate(&model, &set.series)));
     let shipped: BTreeMap<String, Scores> = shipped.collect();
     let tuned = known.iter().map(|set| (set.name.clone(), set.tuned.clone()));
@@ -136,12 +124,13 @@ pub fn measure(sets: &[DataSet], models: &Path, seed: u64) -> Result<Figures, Be
     let ratio = |set: &Unseen| set.tuned.ratio_of(MODEL);
     let logs: f64 = known.iter().map(|set| ratio(set).ln()).sum();
     let worst = |values: &mut dyn Iterator<Item = f64>| values.fold(f64::NEG_INFINITY, f64::max);
-    let (alarms, ramps, excess) = usefulness(sets, &model);
     let rows = impact::recording(&models.join("impact.csv.gz"))?;
     let read = |name: &str| {
         let path = models.join(name);
         std::fs::read(&path).map_err(|reason| ReleaseError::File { path: path.display().to_string(), reason })
     };
+    let bursts = bursts(sets, &known, &rows, seed)?;
+    let bursty = bursts.get(WEB).cloned().unwrap_or_default();
     let impact = impact::report(&rows, &[read("impact.onnx")?, read("impact.json")?], seed)?;
     Ok(Figures {
         pinball_ratio_geomean: (logs / known.len().max(1) as f64).exp(),
@@ -150,15 +139,14 @@ pub fn measure(sets: &[DataSet], models: &Path, seed: u64) -> Result<Figures, Be
         coverage_p90: all.iter().map(|(name, scores)| (name.clone(), scores.coverage[MODEL][0])).collect(),
         coverage_p99: all.iter().map(|(name, scores)| (name.clone(), scores.coverage[MODEL][1])).collect(),
         ratios: known.iter().map(|set| (set.name.clone(), set.ratios())).collect(),
-        alarms: Alarms {
-            recall: alarms.recall.unwrap_or_default(),
-            precision: alarms.precision.unwrap_or_default(),
-        },
-        ramp_alarms: RampAlarms {
-            recall: ramps.recall.unwrap_or_default(),
-            median_lead_s: ramps.median_lead_s.unwrap_or_default(),
-        },
-        excess_work_vs_proportional: excess,
+        alarms: bursty.alarms.get(CONTESTANTS[MODEL]).copied().unwrap_or_default(),
+        ramp_alarms: on_ramps(&model),
+        excess_work_vs_proportional: bursty
+            .excess_work_vs_proportional
+            .get(CONTESTANTS[MODEL])
+            .copied()
+            .unwrap_or(1.0),
+        bursts,
         impact: ImpactFigures {
             mdape: impact.later.mdape,
             unseen_mdape: impact.unseen.mdape,
@@ -173,7 +161,7 @@ pub fn measure(sets: &[DataSet], models: &Path, seed: u64) -> Result<Figures, Be
         load_ms,
         train_s: known.iter().map(|set| set.train_s).sum::<f64>() / known.len().max(1) as f64
             * f64::from(Schedule::default().steps)
-            / f64::from(LEFT_OUT_STEPS),
+            / f64::from(steps),
         fine_tune_s: worst(&mut known.iter().map(|set| set.fine_tune_s)),
     })
 }
@@ -181,6 +169,7 @@ pub fn measure(sets: &[DataSet], models: &Path, seed: u64) -> Result<Figures, Be
 /// A set that a model never saw, before and after fine-tuning on its newest windows.
 struct Unseen {
     name: String,
+    untuned: Release,
     zero: Scores,
     tuned: Scores,
     train_s: f64,
@@ -199,11 +188,11 @@ impl Unseen {
     }
 }
 
-fn unseen_sets(sets: &[DataSet], seed: u64) -> Result<Vec<Unseen>, BenchError> {
+fn unseen_sets(sets: &[DataSet], steps: u32, seed: u64) -> Result<Vec<Unseen>, BenchError> {
     let mut found = Vec::new();
     for set in sets {
         let others: Vec<DataSet> = sets.iter().filter(|other| other.name != set.name).cloned().collect();
-        let schedule = Schedule { steps: LEFT_OUT_STEPS, ..Schedule::default() };
+        let schedule = Schedule { steps, ..Schedule::default() };
         let started = Instant::now();
         let mixture = recipe::mixture(&others, recipe::EPISODES, seed);
         let network = train(&mixture, seed, &schedule, |_, _| ());
@@ -219,6 +208,7 @@ fn unseen_sets(sets: &[DataSet], seed: u64) -> Result<Vec<Unseen>, BenchError> {
             name: set.name.to_owned(),
             zero: evaluate(&base.load()?, &series),
             tuned: evaluate(&challenger.load()?, &series),
+            untuned: base,
             train_s,
             fine_tune_s,
         });
@@ -226,27 +216,27 @@ fn unseen_sets(sets: &[DataSet], seed: u64) -> Result<Vec<Unseen>, BenchError> {
     Ok(found)
 }
 
-/// Alarms on bursty demand, alarms on ramps, and what forecasting saves in excess work.
-fn usefulness(sets: &[DataSet], model: &Model) -> (Announced, Announced, f64) {
-    let replayed =
-        |series: &Series| rounds(&series.loads, &Series::window_ends(&(0..series.loads.len())), model);
-    let announced = |chosen: &Series, judged: &Series| {
-        let threshold = truth(chosen).threshold(&replayed(chosen), MODEL, HEADS - 1);
-        let period = Duration::from_secs(STEP as u64);
-        truth(judged).alarms(&replayed(judged), MODEL, HEADS - 1, threshold, period)
-    };
-    let ramps = announced(&demand::ramps(1), &demand::ramps(2));
-    let arrivals = sets.iter().flat_map(|set| &set.series).find(|series| series.name == "arrivals 1 s");
-    let Some(arrivals) = arrivals else { return (Announced::default(), ramps, 1.0) };
-    let (chosen, judged) = (demand::bursty(arrivals, 0.4..0.7, 1), demand::bursty(arrivals, 0.7..1.0, 2));
-    let judged_rounds: Vec<Round> = replayed(&judged);
-    let excess = demand::excess_over_reactive(&judged.loads, &judged_rounds, MODEL);
-    (announced(&chosen, &judged), ramps, excess)
-}
-
-fn truth(series: &Series) -> Truth {
-    let samples: Vec<(u64, f64)> = (0..).zip(series.loads.iter().copied()).collect();
-    Truth::of(&samples, SATURATION)
+/// What forecasts are worth on bursty demand, by the set whose arrivals it is made of.
+fn bursts(
+    sets: &[DataSet],
+    known: &[Unseen],
+    rows: &[Row],
+    seed: u64,
+) -> Result<BTreeMap<String, OnBursts>, BenchError> {
+    let costs: Vec<f64> = rows.iter().map(|row| row.cost_ms).collect();
+    let mut found = BTreeMap::new();
+    for (set, Unseen { untuned, .. }) in sets.iter().zip(known) {
+        let named = |name: &str| set.series.iter().find(|series| series.name == name);
+        let useful = if let Some(requests) = named(REQUESTS) {
+            on_bursts(untuned, |part, drawn| Demand::web(requests, part, &costs, drawn), seed)?
+        } else if let Some(arrivals) = named(ARRIVALS) {
+            on_bursts(untuned, |part, drawn| Demand::batches(arrivals, part, &costs, drawn), seed)?
+        } else {
+            continue;
+        };
+        found.insert(set.name.to_owned(), useful);
+    }
+    Ok(found)
 }
 
 /// Median time of so many windows at once, through tract, with normalisation.

@@ -28,4 +28,5 @@ pub mod report;
 pub mod retrain;
 pub mod traces;
 pub mod training;
+pub mod usefulness;
 pub mod windows;

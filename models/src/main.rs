@@ -74,6 +74,9 @@ struct Bench {
     /// JSON file to write.
     #[arg(long)]
     out: PathBuf,
+    /// Optimiser steps of the models that never saw a set; fewer for a quick look.
+    #[arg(long, default_value_t = bench::LEFT_OUT_STEPS, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
 }
 
 #[derive(Args)]
@@ -125,7 +128,7 @@ fn run_impact_training(arguments: &TrainImpact) -> anyhow::Result<()> {
 
 fn run_bench(arguments: &Bench) -> anyhow::Result<()> {
     let sets = traces::read(&arguments.data)?;
-    let figures = bench::measure(&sets, &arguments.models, 1)?;
+    let figures = bench::measure(&sets, &arguments.models, arguments.steps, 1)?;
     let json = serde_json::to_string_pretty(&figures)?;
     if let Some(folder) = arguments.out.parent() {
         std::fs::create_dir_all(folder)?;

@@ -109,11 +109,14 @@ pub fn evaluate(model: &Model, series: &Series, saturation: f64) -> Evaluation {
     let (chosen, scored) = rounds.split_at(split);
     let unit = unit(&samples[..fit]);
     let truth = alarms::Truth::of(samples, saturation);
+    let thresholds = alarms::thresholds();
     let forecasters = CONTESTANTS.iter().enumerate().map(|(who, &name)| {
         let mut figures = figures(scored, who, unit, series.period);
         for (head, horizon) in figures.horizons.iter_mut().enumerate() {
-            let threshold = truth.threshold(chosen, who, head);
-            horizon.alarms = truth.alarms(scored, who, head, threshold, series.period);
+            let ahead = alarms::horizon(head);
+            let calls = |rounds| alarms::probabilities(rounds, who, head, saturation);
+            let threshold = truth.threshold(&calls(chosen), ahead, &thresholds, alarms::LEAST_PRECISION);
+            horizon.alarms = truth.alarms(&calls(scored), ahead, threshold, series.period);
         }
         (name, figures)
     });

@@ -20,12 +20,15 @@ const CALM: usize = 4;
 /// Precision that a threshold must reach where it is chosen.
 pub const LEAST_PRECISION: f64 = 0.7;
 
-/// Probabilities that are tried as thresholds.
-const THRESHOLDS: [f64; 17] =
-    [0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
+/// Probabilities that are tried as thresholds: so many, evenly spread in log-odds up to [`SUREST`] either side of a half.
+const THRESHOLDS: u32 = 37;
+const SUREST: f64 = 4.5;
 
 /// The threshold where nothing ever saturated.
 const UNKNOWN: f64 = 0.5;
+
+/// How much calls for an alarm after each sample: its position, and a probability or a load.
+pub type Calls = [(usize, f64)];
 
 /// How well saturations were announced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -46,7 +49,6 @@ pub struct Truth {
     saturated: Vec<bool>,
     /// Positions at which saturations begin.
     events: Vec<usize>,
-    saturation: f64,
 }
 
 impl Truth {
@@ -59,7 +61,7 @@ impl Truth {
             unbroken && saturated[at] && !saturated[at - CALM..at].contains(&true)
         };
         let events = (CALM..samples.len()).filter(begins).collect();
-        Self { saturated, events, saturation }
+        Self { saturated, events }
     }
 
     /// Saturations that begin in a part.
@@ -68,40 +70,31 @@ impl Truth {
         self.events.iter().filter(|event| part.contains(event)).count()
     }
 
-    /// The lowest threshold with [`LEAST_PRECISION`] on these rounds, or else the most precise one.
+    /// The lowest of the candidates with this precision, or else the most precise one; candidates in rising order.
     #[must_use]
-    pub fn threshold(&self, rounds: &[Round], who: usize, head: usize) -> f64 {
-        let judged = THRESHOLDS.map(|threshold| {
-            let precision = self.alarms(rounds, who, head, threshold, Duration::ZERO).precision;
+    pub fn threshold(&self, calls: &Calls, horizon: usize, candidates: &[f64], least_precision: f64) -> f64 {
+        let judge = |&threshold: &f64| {
+            let precision = self.alarms(calls, horizon, threshold, Duration::ZERO).precision;
             (threshold, precision.unwrap_or_default())
-        });
-        let enough = judged.iter().find(|(_, precision)| *precision >= LEAST_PRECISION);
+        };
+        let judged: Vec<(f64, f64)> = candidates.iter().map(judge).collect();
+        let enough = judged.iter().find(|(_, precision)| *precision >= least_precision);
         let best = judged.iter().max_by(|a, b| a.1.total_cmp(&b.1)).filter(|best| best.1 > 0.0);
         enough.or(best).map_or(UNKNOWN, |&(threshold, _)| threshold)
     }
 
-    /// How well one forecaster's head announced the saturations of these rounds, with the given threshold.
+    /// How well these calls announced the saturations within so many steps, with the given threshold.
     #[must_use]
-    pub fn alarms(
-        &self,
-        rounds: &[Round],
-        who: usize,
-        head: usize,
-        threshold: f64,
-        period: Duration,
-    ) -> Alarms {
-        let horizon = HORIZON_STEPS.get(head).map_or(LAST_HORIZON, |&steps| steps as usize);
-        let on = |round: &Round| {
-            !self.saturated[round.at] && exceeds(&round.predictions[who][head], self.saturation) >= threshold
-        };
-        let alarmed: Vec<usize> = rounds.iter().filter(|round| on(round)).map(|round| round.at).collect();
+    pub fn alarms(&self, calls: &Calls, horizon: usize, threshold: f64, period: Duration) -> Alarms {
+        let on = |&&(at, call): &&(usize, f64)| !self.saturated[at] && call >= threshold;
+        let alarmed: Vec<usize> = calls.iter().filter(on).map(|&(at, _)| at).collect();
         let follows =
             |&&at: &&usize| self.saturated[at + 1..].iter().take(horizon).any(|&saturated| saturated);
         let right = alarmed.iter().filter(follows).count();
-        let (Some(first), Some(last)) = (rounds.first(), rounds.last()) else {
+        let (Some(&(first, _)), Some(&(last, _))) = (calls.first(), calls.last()) else {
             return Alarms { threshold, ..Alarms::default() };
         };
-        let seen = first.at + horizon..=last.at + 1;
+        let seen = first + horizon..=last + 1;
         let events: Vec<usize> = self.events.iter().copied().filter(|event| seen.contains(event)).collect();
         let mut leads: Vec<usize> = events
             .iter()
@@ -119,6 +112,25 @@ impl Truth {
             threshold,
         }
     }
+}
+
+/// Steps within which a saturation must follow what a head says.
+#[must_use]
+pub fn horizon(head: usize) -> usize {
+    HORIZON_STEPS.get(head).map_or(LAST_HORIZON, |&steps| steps as usize)
+}
+
+/// Probability of passing `limit` that one forecaster's head gave in each round.
+#[must_use]
+pub fn probabilities(rounds: &[Round], who: usize, head: usize, limit: f64) -> Vec<(usize, f64)> {
+    rounds.iter().map(|round| (round.at, exceeds(&round.predictions[who][head], limit))).collect()
+}
+
+/// The probabilities that are tried as thresholds, in rising order.
+#[must_use]
+pub fn thresholds() -> Vec<f64> {
+    let step = 2.0 * SUREST / f64::from(THRESHOLDS - 1);
+    (0..THRESHOLDS).map(|at| 1.0 / (1.0 + (SUREST - step * f64::from(at)).exp())).collect()
 }
 
 /// Probability that a load passes `limit`, read off its quantiles: straight lines in the logarithm between them.
@@ -146,6 +158,11 @@ mod tests {
     const WHO: usize = 1;
     const PEAK: usize = HEADS - 1;
 
+    fn alarms(alarmed: &[usize], samples: &Samples, period_s: u64) -> Alarms {
+        let calls = probabilities(&rounds(alarmed), WHO, PEAK, 0.9);
+        Truth::of(samples, 0.9).alarms(&calls, horizon(PEAK), 0.5, Duration::from_secs(period_s))
+    }
+
     /// Two saturations, at 20 and at 50.
     fn samples() -> Vec<(u64, f64)> {
         let load = |step: u64| if matches!(step, 20..25 | 50..53) { 1.0 } else { 0.5 };
@@ -164,8 +181,7 @@ mod tests {
 
     #[test]
     fn an_alarm_counts_within_the_horizon_and_its_first_step_is_the_lead() {
-        let truth = Truth::of(&samples(), 0.9);
-        let alarms = truth.alarms(&rounds(&[14, 15, 30]), WHO, PEAK, 0.5, Duration::from_secs(15));
+        let alarms = alarms(&[14, 15, 30], &samples(), 15);
         assert_eq!(alarms.recall, Some(0.5));
         assert_eq!(alarms.median_lead_s, Some(90.0));
         assert!(alarms.precision.is_some_and(|precision| (precision - 2.0 / 3.0).abs() < 1e-12));
@@ -173,17 +189,26 @@ mod tests {
 
     #[test]
     fn an_alarm_during_saturation_is_no_news() {
-        let truth = Truth::of(&samples(), 0.9);
-        let alarms = truth.alarms(&rounds(&[20, 21, 22]), WHO, PEAK, 0.5, Duration::from_secs(1));
+        let alarms = alarms(&[20, 21, 22], &samples(), 1);
         assert_eq!((alarms.recall, alarms.precision), (Some(0.0), None));
     }
 
     #[test]
     fn a_series_that_never_saturates_has_no_recall() {
         let calm: Vec<(u64, f64)> = (0..80).map(|step| (step, 0.4)).collect();
-        let truth = Truth::of(&calm, 0.9);
-        assert_eq!(truth.alarms(&rounds(&[]), WHO, PEAK, 0.5, Duration::ZERO).recall, None);
-        assert!((truth.threshold(&rounds(&[]), WHO, PEAK) - UNKNOWN).abs() < 1e-12);
+        assert_eq!(alarms(&[], &calm, 1).recall, None);
+        let calls = probabilities(&rounds(&[]), WHO, PEAK, 0.9);
+        let threshold = Truth::of(&calm, 0.9).threshold(&calls, 8, &thresholds(), LEAST_PRECISION);
+        assert!((threshold - UNKNOWN).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_threshold_is_the_lowest_that_is_precise_enough() {
+        let truth = Truth::of(&samples(), 0.9);
+        // One saturation is announced by 0.6; 0.4 and 0.3 cry wolf.
+        let calls: Vec<(usize, f64)> = vec![(5, 0.3), (15, 0.6), (16, 0.5), (30, 0.4), (35, 0.4)];
+        let chosen = |least| truth.threshold(&calls, 8, &[0.2, 0.35, 0.45, 0.55], least);
+        assert!((chosen(0.7) - 0.45).abs() < 1e-12 && (chosen(0.5) - 0.35).abs() < 1e-12);
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub type Samples = [(u64, f64)];
 /// Numbers from here on are milliseconds since 1970, not seconds.
 const MILLISECONDS: f64 = 1e11;
 
-/// Loads up to here are taken as loads; a series that goes beyond is in another unit.
-const PLAUSIBLE_LOAD: f64 = 3.0;
+/// Highest loads that are taken as loads; a series that goes beyond, or never comes near, is in another unit.
+const PLAUSIBLE_LOADS: std::ops::RangeInclusive<f64> = 0.05..=3.0;
 
 /// Share of the first part that stays below a load of 1, if the file is in another unit.
 const CAPACITY_QUANTILE: f64 = 0.99;
@@ -208,7 +208,7 @@ fn guessed_capacity(samples: &[(u64, f64)], notices: &mut Vec<String>) -> f64 {
     seen.sort_unstable_by(f64::total_cmp);
     let quantile = seen.get((CAPACITY_QUANTILE * seen.len() as f64) as usize).or(seen.last()).copied();
     let quantile = quantile.unwrap_or(1.0);
-    if quantile <= PLAUSIBLE_LOAD {
+    if quantile <= 0.0 || PLAUSIBLE_LOADS.contains(&quantile) {
         return 1.0;
     }
     notices.push(format!("not in units of load: {quantile} counts as a load of 1 (99th percentile of the first 60 %; --capacity says otherwise)"));
@@ -292,6 +292,9 @@ mod tests {
         assert!(
             (Series::read(csv.as_bytes(), MINUTE, Some(1000.0)).unwrap().samples[0].1 - 0.5).abs() < 1e-12
         );
+        let faint = read(&lines(60, (500..600).map(|step| f64::from(step) * 1e-9))).unwrap();
+        assert!((5e-7..6e-7).contains(&faint.capacity) && faint.notices[0].contains("--capacity"));
+        assert!((read(&lines(60, [0.0; 50])).unwrap().capacity - 1.0).abs() < 1e-12);
     }
 
     #[test]
