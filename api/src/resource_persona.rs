@@ -181,10 +181,14 @@ pub struct Capacity {
     pub load: Decimal,
     /// CPU, in cores.
     pub cpu: Usage,
-    /// Memory working set, in bytes.
+    /// Memory working set, in bytes; its capacity ends where the kubelet evicts, as far as the Node tells.
     pub memory: Usage,
     /// Network, in bytes a second.
     pub network: Usage,
+    /// Part of the time in which some task waited for disks (PSI `some`), 0 to 1; where the kernel has no PSI, the part in
+    /// which the busiest disk of the machine was busy. Not there where neither is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_pressure: Option<Decimal>,
     /// Where the CPU figures come from: `cgroup v1 PATH`, `cgroup v2 PATH` or `/proc`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,

@@ -113,6 +113,7 @@ impl Agent {
     fn turn(&mut self, at: Duration, known: &Known) -> Option<Report> {
         let began = Instant::now();
         self.sources.observe(&known.surroundings.workloads);
+        self.sources.allow(known.surroundings.allocatable);
         let unix = (self.wall)().as_millisecond() as f64 / 1000.0;
         let outcome = match self.sources.sample(at, unix) {
             Ok(sample) => {
@@ -193,6 +194,7 @@ mod tests {
             sys: None,
             node_cgroup: Some("n1".into()),
             network_capacity: None,
+            memory_capacity: None,
         };
         let persona = Persona::new(Identity::default(), Costing::default(), HALF_LIFE, None, 0.0);
         let metrics = Metrics::register(&mut Registry::default());

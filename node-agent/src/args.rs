@@ -30,6 +30,10 @@ pub struct Args {
     /// What the node's network carries, in bytes a second; without it the speed of its links.
     #[arg(long, value_parser = amount)]
     pub network_capacity: Option<f64>,
+    /// What the node's work may take of memory, in bytes; without it what the Node calls allocatable. Declare it where the
+    /// kubelet evicts softly, which the Node does not tell.
+    #[arg(long, value_parser = amount)]
+    pub memory_capacity: Option<f64>,
     /// Where health, metrics and the newest persona are served.
     #[arg(long, default_value = "0.0.0.0:9101")]
     pub admin: SocketAddr,
@@ -127,6 +131,7 @@ mod tests {
             "--log-format=json",
             "--node-cgroup=foreshift/n1",
             "--network-capacity=125000000",
+            "--memory-capacity=8000000000",
             "--hourly-price=0.192",
             "--license-per-hour=0.05",
             "--price-per-kilowatt-hour=0.31",
@@ -137,7 +142,7 @@ mod tests {
         .unwrap();
         let costing = Costing::from(args.cost);
         assert_eq!(costing.power, Some(PowerModel { idle: 50.0, busy: 200.0 }));
-        assert_eq!(args.network_capacity, Some(125_000_000.0));
+        assert_eq!((args.network_capacity, args.memory_capacity), (Some(125_000_000.0), Some(8e9)));
         assert_eq!(args.half_life, HALF_LIFE);
     }
 

@@ -16,6 +16,7 @@ pub mod metrics;
 mod outage;
 pub mod persona;
 pub mod publish;
+mod quantity;
 pub mod resume;
 pub mod sample;
 pub mod sources;

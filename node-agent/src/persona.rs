@@ -18,7 +18,7 @@ use foreshift_api::{
 use foreshift_engine::persona::{
     affinity::{self, Outcomes, Tally},
     decay::{Decayed, DecayedCount},
-    load::{self, Limit, Usage},
+    load::{self, Dimension, Limit, Usage},
     publish::Snapshot,
     score::{self, PowerModel, Prices, Scores, Steadiness},
 };
@@ -79,6 +79,11 @@ pub struct Surroundings {
     pub labels: Prices,
     /// The persona's `spec.workloads`.
     pub workloads: Vec<WorkloadSpec>,
+    /// Bytes of memory that the Node lets its pods have: what is reserved for the system and what the kubelet evicts at
+    /// are taken off already.
+    pub allocatable: Option<f64>,
+    /// Whether the kubelet says that memory is short and evicts (the Node's condition `MemoryPressure`).
+    pub evicts: bool,
 }
 
 /// What is published, and what the publish rule compares.
@@ -127,6 +132,7 @@ struct Shown {
     cpu: Calmed,
     memory: Calmed,
     network: Calmed,
+    disk: Option<Decayed>,
 }
 
 /// Short means of one dimension, and the newest figures beside them.
@@ -178,6 +184,7 @@ impl Persona {
         self.shown.observe(&sample);
         self.power.observe(sample.watts.unwrap_or(f64::NAN), elapsed, POWER_HALF_LIFE);
         let limit = load::limiting(&sample.cpu, &sample.memory, &sample.network);
+        let limit = surroundings.limit(limit);
         self.load.push(sample.unix, limit.load);
         match surroundings.ready {
             Some(ready) => self.ready.observe(f64::from(ready), elapsed, self.half_life),
@@ -244,13 +251,13 @@ impl Persona {
 
     fn snapshot(&self, sample: &Sample, surroundings: &Surroundings) -> Snapshot {
         let (cpu, capacity) = (self.shown.cpu.usage(), sample.cpu.capacity);
-        let limit = self.shown.limit();
+        let limit = surroundings.limit(self.shown.limit());
         let hourly = self.prices(surroundings).hourly(self.watts());
         let used: f64 = self.workloads.values().map(|observed| observed.cpu.usage().used).sum();
         let observed = (!self.workloads.is_empty()).then_some(used / capacity);
         Snapshot {
             scores: Scores {
-                capacity: score::capacity(limit, &cpu),
+                capacity: score::capacity(limit, &cpu, self.shown.disk()),
                 stability: score::stability(&self.steadiness()),
                 affinity: affinity::mean(
                     self.affinities(surroundings).map(|(_, tally, score)| (score, tally.entries())),
@@ -311,11 +318,29 @@ impl Persona {
     }
 }
 
+impl Surroundings {
+    /// A node whose kubelet evicts has no memory left, whatever the agent counts.
+    fn limit(&self, counted: Limit) -> Limit {
+        if self.evicts { counted.or(Dimension::Memory, 1.0) } else { counted }
+    }
+}
+
 impl Shown {
     fn observe(&mut self, sample: &Sample) {
         self.cpu.observe(sample.cpu, sample.elapsed);
         self.memory.observe(sample.memory, sample.elapsed);
         self.network.observe(sample.network, sample.elapsed);
+        match sample.disk {
+            Some(part) => {
+                self.disk.get_or_insert_default().observe(part, sample.elapsed, SHOWN_HALF_LIFE);
+            }
+            None => self.disk = None,
+        }
+    }
+
+    fn disk(&self) -> Option<f64> {
+        let (sum, weight) = self.disk?.parts();
+        (weight > 0.0).then(|| sum / weight)
     }
 
     fn limit(&self) -> Limit {

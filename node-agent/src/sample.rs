@@ -19,6 +19,8 @@ pub struct Sample {
     pub memory: Usage,
     /// Network, in bytes a second of the busier direction.
     pub network: Usage,
+    /// Part of the time in which work waited for disks, 0 to 1; `None` where the kernel does not tell.
+    pub disk: Option<f64>,
     /// Electrical power as the CPU measures it; `None` where it does not, and where the node is not the machine.
     pub watts: Option<f64>,
     /// What the observed Services use, in the order they are asked for.

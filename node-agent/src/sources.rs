@@ -4,6 +4,7 @@
 
 mod cgroup;
 mod cpu;
+mod disk;
 mod files;
 mod machine;
 mod memory;
@@ -24,6 +25,7 @@ use foreshift_engine::persona::load::Usage;
 
 use self::{
     cgroup::{Cgroup, Hierarchy},
+    disk::Disks,
     files::Files,
     machine::Machine,
     network::Network,
@@ -61,6 +63,8 @@ pub struct Roots {
     pub node_cgroup: Option<PathBuf>,
     /// Bytes a second that the network carries, where it is declared.
     pub network_capacity: Option<f64>,
+    /// Bytes of memory that the node's work may take, where it is declared.
+    pub memory_capacity: Option<f64>,
 }
 
 /// The node's figures, open for reading.
@@ -72,6 +76,9 @@ pub struct Sources {
     network: Network,
     network_outage: Outage,
     pressure: Pressure,
+    disks: Disks,
+    memory_declared: Option<f64>,
+    memory_allocatable: Option<f64>,
     pods: Pods,
     power: Power,
     before: Option<Counters>,
@@ -96,6 +103,7 @@ impl From<&Args> for Roots {
             sys: args.sys_root.clone(),
             node_cgroup: args.node_cgroup.clone(),
             network_capacity: args.network_capacity,
+            memory_capacity: args.memory_capacity,
         }
     }
 }
@@ -112,6 +120,7 @@ impl Sources {
             Some(cgroup) => Pressure::of_cgroup(cgroup),
             None => Pressure::of_machine(&roots.proc),
         };
+        let disks = if node.is_none() { Disks::of_machine(&roots.proc) } else { Disks::default() };
         let description = node_cgroup.as_deref().map(|path| hierarchy.name(path));
         let mut files = Files::default();
         let power = match (&node, &roots.sys) {
@@ -127,6 +136,9 @@ impl Sources {
             network: Network::new(&roots.proc, roots.sys.as_deref(), roots.network_capacity),
             network_outage: Outage::new("reading the network's counters"),
             pressure,
+            disks,
+            memory_declared: roots.memory_capacity,
+            memory_allocatable: None,
             pods: Pods::new(hierarchy, below),
             power,
             before: None,
@@ -152,6 +164,11 @@ impl Sources {
         self.pods.observe(workloads);
     }
 
+    /// Bytes of memory that the kubelet lets pods have before it evicts, as far as the Node tells.
+    pub fn allow(&mut self, allocatable: Option<f64>) {
+        self.memory_allocatable = allocatable;
+    }
+
     /// Rates since the last call that succeeded, `None` the first time. `at` is monotonic, `unix` the wall clock
     /// in seconds since 1970.
     pub fn sample(&mut self, at: Duration, unix: f64) -> Result<Option<Sample>, ReadError> {
@@ -164,8 +181,10 @@ impl Sources {
         };
         let workloads = self.pods.sample(&mut self.files, at);
         let watts = self.power.watts(&mut self.files, at);
+        let disk = if now.stalls.disk.is_none() { self.disks.busy(&mut self.files, at) } else { None };
         let Some(before) = self.before.replace(now).filter(|before| before.at < at) else { return Ok(None) };
         let elapsed = at.saturating_sub(before.at);
+        let waited_for_disks = waited(before.stalls.disk, now.stalls.disk, elapsed);
         Ok(Some(Sample {
             unix,
             elapsed,
@@ -173,6 +192,7 @@ impl Sources {
             cpu: self.cpu(&before, &now, elapsed, quota),
             memory,
             network: network_use(before.network, now.network, elapsed),
+            disk: waited_for_disks.or(disk),
             watts,
             workloads,
         }))
@@ -214,13 +234,15 @@ impl Sources {
     fn memory(&mut self, stalls: Stalls, at: Duration) -> Result<Usage, ReadError> {
         let before = self.before.map_or((None, Duration::ZERO), |before| (before.stalls.memory, before.at));
         let pressure = waited(before.0, stalls.memory, at.saturating_sub(before.1));
-        let (capacity, used) = match &self.node {
+        let (limit, used) = match &self.node {
             Some(cgroup) => {
-                let limit = memory::limit(&mut self.files, cgroup)?;
-                (limit.min(self.machine.memory_bytes()), memory::working_set(&mut self.files, cgroup)?)
+                (memory::limit(&mut self.files, cgroup)?, memory::working_set(&mut self.files, cgroup)?)
             }
-            None => (self.machine.memory_bytes(), self.machine.used_memory_bytes()),
+            None => (f64::INFINITY, self.machine.used_memory_bytes()),
         };
+        // The kubelet evicts before the kernel kills.
+        let allowed = self.memory_declared.or(self.memory_allocatable).unwrap_or(f64::INFINITY);
+        let capacity = self.machine.memory_bytes().min(limit).min(allowed);
         Ok(Usage { capacity, used, pressure, throttled: None })
     }
 }
@@ -284,6 +306,7 @@ mod tests {
             sys: None,
             node_cgroup: node_cgroup.map(PathBuf::from),
             network_capacity: Some(1000.0),
+            memory_capacity: None,
         }
     }
 
@@ -338,6 +361,40 @@ mod tests {
         let cpu = Usage { capacity: 1.5, used: 0.5, pressure: None, throttled: Some(0.1) };
         assert_eq!(sample.cpu, Usage { capacity: 1.5_f64.min(sources.machine.cores()), ..cpu });
         assert_eq!((sample.memory.capacity, sample.memory.used), (8000.0, 2000.0));
+    }
+
+    #[test]
+    fn memory_ends_where_the_kubelet_evicts_unless_another_end_is_declared() {
+        let tree = hybrid();
+        let cases = [
+            (None, None, 8000.0),
+            (Some(6000.0), None, 6000.0),
+            (Some(9000.0), None, 8000.0),
+            (Some(6000.0), Some(7000.0), 7000.0),
+            (None, Some(9000.0), 8000.0),
+        ];
+        for (allocatable, declared, expected) in cases {
+            let roots = Roots { memory_capacity: declared, ..roots(&tree, Some("kc/n1")) };
+            let mut sources = Sources::open(&roots).unwrap();
+            sources.allow(allocatable);
+            sources.sample(SECOND, 100.0).unwrap();
+            let memory = sources.sample(2 * SECOND, 101.0).unwrap().unwrap().memory;
+            assert_eq!(memory.capacity, expected, "{allocatable:?} {declared:?}");
+        }
+    }
+
+    #[test]
+    fn without_pressure_of_disks_the_busiest_of_the_machine_counts() {
+        let tree = hybrid();
+        tree.write("proc/diskstats", "8 0 sda 1 0 8 2 0 0 0 0 0 1000 1000\n");
+        let mut sources = Sources::open(&roots(&tree, None)).unwrap();
+        sources.sample(SECOND, 100.0).unwrap();
+        tree.write("proc/diskstats", "8 0 sda 1 0 8 2 0 0 0 0 0 1250 1250\n");
+        assert_eq!(sources.sample(2 * SECOND, 101.0).unwrap().unwrap().disk, Some(0.25));
+        tree.write("proc/pressure/io", "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
+        sources.sample(3 * SECOND, 102.0).unwrap();
+        tree.write("proc/pressure/io", "some avg10=0.00 avg60=0.00 avg300=0.00 total=500000\n");
+        assert_eq!(sources.sample(4 * SECOND, 103.0).unwrap().unwrap().disk, Some(0.5));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use crate::{outage::Outage, persona::Surroundings};
+use crate::{outage::Outage, persona::Surroundings, quantity::bytes};
 
 /// What the API server says of the node.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,12 +97,17 @@ where
 fn see_node(known: &mut Known, seen: Seen<Node>) {
     match seen {
         Seen::There(node) => {
-            known.surroundings.ready = Some(is_ready(&node));
+            known.surroundings.ready = Some(has(&node, "Ready"));
+            known.surroundings.evicts = has(&node, "MemoryPressure");
+            known.surroundings.allocatable = allocatable(&node);
             known.surroundings.labels = prices(&node);
             known.owner = node.owner_ref(&());
         }
-        Seen::Absent => (known.owner, known.surroundings.ready) = (None, None),
-        Seen::Hidden => known.surroundings.ready = None,
+        Seen::Absent => {
+            (known.owner, known.surroundings.ready) = (None, None);
+            (known.surroundings.evicts, known.surroundings.allocatable) = (false, None);
+        }
+        Seen::Hidden => (known.surroundings.ready, known.surroundings.evicts) = (None, false),
     }
 }
 
@@ -129,9 +134,16 @@ fn prices(node: &Node) -> Prices {
     }
 }
 
-fn is_ready(node: &Node) -> bool {
+/// Whether the Node has the condition.
+fn has(node: &Node, condition: &str) -> bool {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    conditions.into_iter().any(|it| it.type_ == condition && it.status == "True")
+}
+
+/// Bytes of memory that pods can have; what is no amount is left out.
+fn allocatable(node: &Node) -> Option<f64> {
+    let allocatable = node.status.as_ref()?.allocatable.as_ref()?;
+    bytes(&allocatable.get("memory")?.0).filter(|bytes| *bytes > 0.0)
 }
 
 fn changed(known: &mut Known, change: impl FnOnce(&mut Known)) -> bool {
@@ -166,6 +178,28 @@ mod tests {
         ] {
             see_node(&mut known, seen);
             assert_eq!((known.surroundings.ready, known.owner.is_some()), (ready, owned));
+        }
+    }
+
+    #[test]
+    fn what_the_kubelet_says_of_memory_is_known_while_the_node_is_seen() {
+        let mut short = node("True");
+        let status = json!({
+            "allocatable": {"cpu": "2", "memory": "2000Mi"},
+            "conditions": [{"type": "MemoryPressure", "status": "True"}],
+        });
+        short.status = serde_json::from_value(status).unwrap();
+        let mut odd = node("True");
+        odd.status = serde_json::from_value(json!({"allocatable": {"memory": "plenty"}})).unwrap();
+        let mut known = Known::default();
+        for (seen, allocatable, evicts) in [
+            (Seen::There(short), Some(2000.0 * 1_048_576.0), true),
+            (Seen::Hidden, Some(2000.0 * 1_048_576.0), false),
+            (Seen::There(odd), None, false),
+            (Seen::Absent, None, false),
+        ] {
+            see_node(&mut known, seen);
+            assert_eq!((known.surroundings.allocatable, known.surroundings.evicts), (allocatable, evicts));
         }
     }
 

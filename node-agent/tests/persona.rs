@@ -141,6 +141,36 @@ fn a_node_that_cannot_be_sampled_or_is_not_ready_says_so() {
 }
 
 #[test]
+fn a_node_whose_kubelet_evicts_has_no_memory_left_whatever_is_counted() {
+    let mut persona = fresh();
+    feed(&mut persona, START, 10, 0.2);
+    let evicts = Surroundings { evicts: true, ..ready() };
+    persona.observe(sample(START + 11.0, 0.2), &evicts);
+    let Report { status, snapshot } = persona.report(&evicts).unwrap();
+    assert_eq!((snapshot.load, snapshot.scores.capacity), (1.0, 0.0));
+    assert_eq!(condition(&status, "Saturating").0, "True");
+    assert_eq!(status.capacity.unwrap().limiting, Dimension::Memory);
+    assert!(report(&mut persona).snapshot.load < 0.3, "and has it again when the kubelet is done");
+}
+
+#[test]
+fn waiting_for_disks_lowers_capacity_and_is_no_load() {
+    let mut persona = fresh();
+    for second in 1..=20 {
+        let waiting = Sample { disk: Some(0.5), ..sample(START + f64::from(second), 0.4) };
+        persona.observe(waiting, &ready());
+    }
+    let Report { status, snapshot } = report(&mut persona);
+    assert_eq!(
+        (status.scores.unwrap().capacity, status.capacity.unwrap().disk_pressure),
+        (45, Decimal::new(0.5).into())
+    );
+    assert!((snapshot.load - 0.4).abs() < 1e-9);
+    feed(&mut persona, START + 20.0, 1, 0.4);
+    assert_eq!(report(&mut persona).status.capacity.unwrap().disk_pressure, None, "it is not known any more");
+}
+
+#[test]
 fn a_restarted_agent_goes_on_from_its_memory_or_from_what_it_had_published() {
     let mut before = fresh();
     for second in 1..=120 {

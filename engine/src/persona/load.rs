@@ -46,6 +46,14 @@ pub struct Limit {
     pub load: f64,
 }
 
+impl Limit {
+    /// The same, or `dimension` at `load` where that is fuller.
+    #[must_use]
+    pub fn or(self, dimension: Dimension, load: f64) -> Self {
+        if load > self.load { Self { dimension, load: load.min(LOAD_MAX) } } else { self }
+    }
+}
+
 impl Usage {
     /// Used over capacity, 0 to [`LOAD_MAX`]; zero where the capacity is not known.
     #[must_use]
@@ -80,10 +88,7 @@ pub fn cpu(usage: &Usage) -> f64 {
 #[must_use]
 pub fn limiting(cpu_usage: &Usage, memory: &Usage, network: &Usage) -> Limit {
     let cpu = Limit { dimension: Dimension::Cpu, load: cpu(cpu_usage) };
-    [(Dimension::Memory, memory), (Dimension::Network, network)]
-        .into_iter()
-        .map(|(dimension, usage)| Limit { dimension, load: usage.utilisation() })
-        .fold(cpu, |highest, next| if next.load > highest.load { next } else { highest })
+    cpu.or(Dimension::Memory, memory.utilisation()).or(Dimension::Network, network.utilisation())
 }
 
 #[cfg(test)]

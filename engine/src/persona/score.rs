@@ -57,11 +57,13 @@ pub struct PowerModel {
     pub busy: f64,
 }
 
-/// 100 x headroom of the limiting dimension; CPU pressure and throttling each take up to half of it.
+/// 100 x headroom of the limiting dimension; CPU pressure, throttling and `disk` pressure each take up to half of it.
+///
+/// Waiting for disks is no dimension that limits: a node whose work always waits for one `fsync` can have plenty left.
 #[must_use]
-pub fn capacity(limit: Limit, cpu: &Usage) -> f64 {
-    let [pressure, throttled] = [cpu.pressure, cpu.throttled].map(|part| ratio(part.unwrap_or(0.0)));
-    100.0 * (1.0 - ratio(limit.load)) * (1.0 - pressure / 2.0) * (1.0 - throttled / 2.0)
+pub fn capacity(limit: Limit, cpu: &Usage, disk: Option<f64>) -> f64 {
+    let waits = [cpu.pressure, cpu.throttled, disk].map(|part| 1.0 - ratio(part.unwrap_or(0.0)) / 2.0);
+    100.0 * (1.0 - ratio(limit.load)) * waits.iter().product::<f64>()
 }
 
 /// How much the node's work stood in its own way: the worst of CPU pressure, throttling and memory pressure.
@@ -125,15 +127,16 @@ mod tests {
 
     #[test]
     fn headroom_is_the_capacity_score_until_work_waits() {
-        let score = |used, pressure, throttled| {
+        let score = |used, pressure, throttled, disk| {
             let cpu = Usage { capacity: 1.0, used, pressure: Some(pressure), throttled: Some(throttled) };
-            capacity(limiting(&cpu, &Usage::default(), &Usage::default()), &cpu)
+            capacity(limiting(&cpu, &Usage::default(), &Usage::default()), &cpu, disk)
         };
-        near(score(0.0, 0.0, 0.0), 100.0);
-        near(score(0.4, 0.0, 0.0), 60.0);
-        near(score(0.4, 0.5, 0.0), 45.0);
-        near(score(0.4, 0.0, 1.0), 30.0);
-        near(score(1.0, 1.0, 1.0), 0.0);
+        near(score(0.0, 0.0, 0.0, None), 100.0);
+        near(score(0.4, 0.0, 0.0, Some(0.0)), 60.0);
+        near(score(0.4, 0.5, 0.0, None), 45.0);
+        near(score(0.4, 0.0, 1.0, None), 30.0);
+        near(score(0.4, 0.0, 0.0, Some(0.5)), 45.0);
+        near(score(1.0, 1.0, 1.0, Some(1.0)), 0.0);
     }
 
     #[test]
@@ -181,12 +184,12 @@ mod tests {
         #[test]
         fn scores_are_between_0_and_100_for_any_numbers(
             signals: [f64; 4], used: f64, limit: f64, pressure: Option<f64>, throttled: Option<f64>,
-            hourly: Option<f64>, reference: Option<f64>,
+            hourly: Option<f64>, reference: Option<f64>, disk: Option<f64>,
         ) {
             let [ready_ratio, error_ratio, contention, restarts] = signals;
             let cpu = Usage { capacity: limit, used, pressure, throttled };
             let scores = [
-                capacity(limiting(&cpu, &cpu, &cpu), &cpu),
+                capacity(limiting(&cpu, &cpu, &cpu), &cpu, disk),
                 stability(&Steadiness { ready_ratio, error_ratio, contention, restarts }),
                 cost(hourly, reference),
             ];

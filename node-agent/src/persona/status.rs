@@ -44,7 +44,7 @@ impl Persona {
         surroundings: &Surroundings,
     ) -> ResourcePersonaStatus {
         let at = timestamp(sample.unix);
-        let limit = self.shown.limit();
+        let limit = surroundings.limit(self.shown.limit());
         let mut status = ResourcePersonaStatus {
             observed_at: Some(Time(at)),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -90,6 +90,7 @@ impl Persona {
             cpu: cores(&self.shown.cpu.usage()),
             memory: to_unit(&self.shown.memory.usage(), MEBIBYTE),
             network: to_unit(&self.shown.network.usage(), KILOBYTE),
+            disk_pressure: self.shown.disk().map(|part| Decimal::rounded(part, 2)),
             source: self.identity.source.clone(),
         }
     }

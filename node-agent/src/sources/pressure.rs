@@ -1,4 +1,4 @@
-//! Pressure stall information: how long at least one task waited (`some`), for CPU and for memory.
+//! Pressure stall information: how long at least one task waited (`some`), for CPU, for memory and for disks.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,6 +15,7 @@ use super::{
 pub(crate) struct Pressure {
     cpu: PathBuf,
     memory: PathBuf,
+    disk: PathBuf,
 }
 
 /// Microseconds of waiting since boot.
@@ -22,24 +23,27 @@ pub(crate) struct Pressure {
 pub(crate) struct Stalls {
     pub(crate) cpu: Option<u64>,
     pub(crate) memory: Option<u64>,
+    pub(crate) disk: Option<u64>,
 }
 
 impl Pressure {
     /// Of the whole machine.
     pub(crate) fn of_machine(proc_root: &Path) -> Self {
         let folder = proc_root.join("pressure");
-        Self { cpu: folder.join("cpu"), memory: folder.join("memory") }
+        Self { cpu: folder.join("cpu"), memory: folder.join("memory"), disk: folder.join("io") }
     }
 
     /// Of one cgroup.
     pub(crate) fn of_cgroup(cgroup: &Cgroup) -> Self {
-        Self { cpu: cgroup.pressure.join("cpu.pressure"), memory: cgroup.pressure.join("memory.pressure") }
+        let file = |name: &str| cgroup.pressure.join(name);
+        Self { cpu: file("cpu.pressure"), memory: file("memory.pressure"), disk: file("io.pressure") }
     }
 
     pub(crate) fn read(&self, files: &mut Files) -> Stalls {
         Stalls {
             cpu: files.read(&self.cpu, some_total).ok(),
             memory: files.read(&self.memory, some_total).ok(),
+            disk: files.read(&self.disk, some_total).ok(),
         }
     }
 }
@@ -81,9 +85,10 @@ mod tests {
         let tree = Tree::new();
         tree.write("cpu/kc/n1/cpu.stat", "");
         tree.write("unified/kc/n1/cpu.pressure", TEXT);
+        tree.write("unified/kc/n1/io.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n");
         let cgroup = Hierarchy::detect(tree.root()).unwrap().cgroup("kc/n1".as_ref());
         let stalls = Pressure::of_cgroup(&cgroup).read(&mut Files::default());
-        assert_eq!(stalls, Stalls { cpu: Some(2_000_000), memory: None });
+        assert_eq!(stalls, Stalls { cpu: Some(2_000_000), memory: None, disk: Some(9) });
     }
 
     #[test]
