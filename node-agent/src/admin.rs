@@ -18,7 +18,7 @@ use axum::{
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::persona::Report;
+use crate::{persona::Report, publish::Attempts};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -31,8 +31,8 @@ pub struct Admin {
     pub reports: watch::Receiver<Option<Arc<Report>>>,
     /// Whether the node can be sampled.
     pub sampling: Arc<AtomicBool>,
-    /// Whether a publish was tried; how it went is no matter of readiness.
-    pub attempted: watch::Receiver<bool>,
+    /// How publishing went; readiness wants no more than one try.
+    pub attempts: watch::Receiver<Attempts>,
 }
 
 /// Serves until `stop` holds true.
@@ -55,13 +55,26 @@ pub fn router(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
+async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
+    let attempts = admin.attempts.borrow();
     if !admin.sampling.load(Ordering::Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "the node is not sampled")
-    } else if !*admin.attempted.borrow() {
-        (StatusCode::SERVICE_UNAVAILABLE, "nothing was published yet")
+        (StatusCode::SERVICE_UNAVAILABLE, "the node is not sampled".to_owned())
+    } else if !attempts.any {
+        (StatusCode::SERVICE_UNAVAILABLE, "nothing was published yet".to_owned())
     } else {
-        (StatusCode::OK, "ok")
+        (StatusCode::OK, format!("ok, {}", told(&attempts)))
+    }
+}
+
+/// How old the published persona is, and why.
+fn told(attempts: &Attempts) -> String {
+    let published = match attempts.published {
+        Some(at) => format!("last published {} s ago", at.elapsed().as_secs()),
+        None => "never published".to_owned(),
+    };
+    match &attempts.failure {
+        Some(failure) => format!("{published}: {failure}"),
+        None => published,
     }
 }
 
@@ -89,6 +102,7 @@ mod tests {
     use axum::{body::Body, http::Request};
     use foreshift_api::ResourcePersonaStatus;
     use foreshift_engine::persona::{publish::Snapshot, score::Scores};
+    use tokio::time::{Duration, Instant, advance};
     use tower::ServiceExt;
 
     use super::*;
@@ -110,22 +124,31 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn ready_is_who_samples_and_has_tried_to_publish() {
         let mut registry = Registry::with_prefix("foreshift_agent");
         let metrics = Metrics::register(&mut registry);
         let (reports, newest) = watch::channel(None);
-        let (attempt, attempted) = watch::channel(false);
+        let (attempt, attempts) = watch::channel(Attempts::default());
         let sampling = Arc::new(AtomicBool::new(false));
         let admin =
-            Admin { registry: Arc::new(registry), reports: newest, sampling: sampling.clone(), attempted };
+            Admin { registry: Arc::new(registry), reports: newest, sampling: sampling.clone(), attempts };
         assert_eq!(get(&admin, "/livez").await.0, 200);
         assert_eq!(get(&admin, "/readyz").await, (503, "the node is not sampled".into()));
         assert_eq!(get(&admin, "/persona").await.0, 404);
         sampling.store(true, Ordering::Relaxed);
         assert_eq!(get(&admin, "/readyz").await, (503, "nothing was published yet".into()));
-        attempt.send_replace(true);
-        assert_eq!(get(&admin, "/readyz").await, (200, "ok".into()));
+        let failure = Some("no answer within 5 s".to_owned());
+        attempt.send_replace(Attempts { any: true, published: None, failure: failure.clone() });
+        assert_eq!(get(&admin, "/readyz").await, (200, "ok, never published: no answer within 5 s".into()));
+        let published = Some(Instant::now());
+        attempt.send_replace(Attempts { any: true, published, failure: None });
+        advance(Duration::from_secs(7)).await;
+        assert_eq!(get(&admin, "/readyz").await, (200, "ok, last published 7 s ago".into()));
+        attempt.send_modify(|attempts| attempts.failure = failure);
+        advance(Duration::from_hours(48)).await;
+        let old = "ok, last published 172807 s ago: no answer within 5 s";
+        assert_eq!(get(&admin, "/readyz").await, (200, old.into()), "days without an API server are told");
         metrics.show(&report());
         reports.send_replace(Some(Arc::new(report())));
         assert!(get(&admin, "/persona").await.1.contains(r#""bootID":"0a1b""#));

@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod agent;
 pub mod args;
+pub mod backpressure;
 pub mod entries;
 pub mod exposition;
 pub mod logging;

@@ -8,11 +8,12 @@ use foreshift_node_agent::{
     admin::{self, Admin},
     agent::Agent,
     args::Args,
+    backpressure::Backpressure,
     entries::{Observer, WAITING_MAX, may_be_a_pod},
     logging,
     metrics::Metrics,
     persona::{Identity, Persona},
-    publish::Publisher,
+    publish::{Attempts, Publisher},
     resume::resume,
     sources::{Roots, Sources},
     store::Store,
@@ -20,7 +21,7 @@ use foreshift_node_agent::{
 };
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
-use kube::Client;
+use kube::{Config, client::ClientBuilder};
 use prometheus_client::registry::Registry;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,7 +41,11 @@ async fn main() -> anyhow::Result<()> {
     logging::start(&args.log, args.log_format).context("--log is not a filter; write for example `info`")?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let sources = Sources::open(&Roots::from(&args))?;
-    let client = Client::try_default().await.context("no way to the API server")?;
+    let mut config = Config::infer().await.context("no way to the API server")?;
+    config.default_retry = false;
+    let backpressure = Backpressure::default();
+    let client = ClientBuilder::try_from(config).context("no way to the API server")?;
+    let client = client.with_layer(&backpressure).build();
     let listener =
         TcpListener::bind(args.admin).await.with_context(|| format!("cannot listen on {}", args.admin))?;
     let store = args.state_dir.as_deref().map(Store::new);
@@ -56,17 +61,18 @@ async fn main() -> anyhow::Result<()> {
     let observer = Observer::new(metrics.clone(), may_be_a_pod);
     let agent = Agent::new(sources, persona, store, metrics.clone(), Timestamp::now);
     let mut dice = SmallRng::seed_from_u64(now.as_nanosecond() as u64);
-    let publisher = Publisher::new(client.clone(), &args.node_name, metrics, move || dice.random());
+    let publisher =
+        Publisher::new(client.clone(), &args.node_name, backpressure, metrics, move || dice.random());
     let (stop, stopped) = watch::channel(false);
     let (tell_known, known) = watch::channel(Known::default());
     let (tell_report, reports) = watch::channel(None);
     let (tell_answered, answered) = mpsc::channel(WAITING_MAX);
-    let (tell_attempt, attempted) = watch::channel(false);
+    let (tell_attempt, attempts) = watch::channel(Attempts::default());
     let admin = Admin {
         registry: Arc::new(registry),
         reports: reports.clone(),
         sampling: agent.sampling(),
-        attempted,
+        attempts,
     };
 
     let mut tasks = JoinSet::new();

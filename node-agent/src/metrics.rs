@@ -36,6 +36,10 @@ pub struct Metrics {
     pub publish_errors: Family<Which, Counter>,
     /// Bytes of the newest published status.
     pub status_bytes: Gauge,
+    /// Bytes of all published statuses.
+    pub published_bytes: Counter,
+    /// When the newest published persona was sampled, in seconds since 1970: its age is how old the cluster's knowledge is.
+    pub published_sample: Gauge,
     /// Load of the limiting dimension.
     pub load: Gauge<f64, AtomicU64>,
     /// The four scores.
@@ -52,11 +56,14 @@ impl Metrics {
             publishes: Family::default(),
             publish_errors: Family::default(),
             status_bytes: Gauge::default(),
+            published_bytes: Counter::default(),
+            published_sample: Gauge::default(),
             load: Gauge::default(),
             scores: Family::default(),
         };
-        let Self { scrapes, samples, sample_duration, publishes, publish_errors, status_bytes, load, scores } =
+        let Self { scrapes, samples, sample_duration, publishes, publish_errors, status_bytes, .. } =
             metrics.clone();
+        let Self { published_bytes, published_sample, load, scores, .. } = metrics.clone();
         registry.register("scrapes", "Looks at the metrics of observed pods by outcome", scrapes);
         registry.register("samples", "Samples of the node by outcome", samples);
         registry.register_with_unit(
@@ -72,6 +79,18 @@ impl Metrics {
             "Size of the newest published status",
             Unit::Bytes,
             status_bytes,
+        );
+        registry.register_with_unit(
+            "published",
+            "Bytes of all published statuses",
+            Unit::Bytes,
+            published_bytes,
+        );
+        registry.register_with_unit(
+            "published_sample_timestamp",
+            "When the newest published persona was sampled, since 1970",
+            Unit::Seconds,
+            published_sample,
         );
         registry.register("load", "Load of the limiting dimension", load);
         registry.register("score", "Scores of the node, 0 to 100", scores);

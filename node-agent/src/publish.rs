@@ -1,7 +1,7 @@
 //! Publishes the persona by server-side apply, when the engine's rule says that it is due.
 //!
-//! A call that fails or hangs delays the next one, with exponential back-off and jitter, and never the samples;
-//! then the newest persona is published, not those that were missed.
+//! A call that fails or hangs delays the next one, with exponential back-off and jitter on top of what the server asks
+//! for, and never the samples; then the newest persona is published, not those that were missed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,6 +20,7 @@ use tokio::{
 use tracing::{debug, info};
 
 use crate::{
+    backpressure::Backpressure,
     metrics::{Metrics, Which},
     outage::Outage,
     persona::Report,
@@ -49,10 +50,22 @@ pub enum PublishError {
     Api(Box<kube::Error>),
 }
 
+/// How publishing went so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attempts {
+    /// Whether there was any, however it went.
+    pub any: bool,
+    /// When the last one that succeeded was made.
+    pub published: Option<Instant>,
+    /// Why those since then failed; `None` while none did.
+    pub failure: Option<String>,
+}
+
 /// Publishes one node's persona.
 pub struct Publisher {
     personas: Api<ResourcePersona>,
     name: String,
+    backpressure: Backpressure,
     metrics: Metrics,
     /// Draws a number between 0 and 1.
     jitter: Box<dyn FnMut() -> f64 + Send + Sync>,
@@ -106,16 +119,18 @@ impl From<kube::Error> for PublishError {
 }
 
 impl Publisher {
-    /// For the node `name`; `jitter` draws numbers between 0 and 1.
+    /// For the node `name`. `backpressure` is that of the `client`; `jitter` draws numbers between 0 and 1.
     pub fn new(
         client: Client,
         name: &str,
+        backpressure: Backpressure,
         metrics: Metrics,
         jitter: impl FnMut() -> f64 + Send + Sync + 'static,
     ) -> Self {
         Self {
             personas: Api::all(client),
             name: name.to_owned(),
+            backpressure,
             metrics,
             jitter: Box::new(jitter),
             owner: None,
@@ -127,27 +142,35 @@ impl Publisher {
         }
     }
 
-    /// Publishes of `reports` what is due, until their sender is gone; tells `attempted` after the first try.
+    /// Publishes of `reports` what is due, until their sender is gone; tells `attempts` after every try.
     pub async fn run(
         mut self,
         mut reports: watch::Receiver<Option<Arc<Report>>>,
         known: watch::Receiver<Known>,
-        attempted: watch::Sender<bool>,
+        attempts: watch::Sender<Attempts>,
     ) {
         while reports.changed().await.is_ok() {
             let Some(report) = reports.borrow_and_update().clone() else { continue };
             let Some(reason) = self.due(&report, Instant::now()) else { continue };
             let owner = known.borrow().owner.clone();
             match self.publish(&report, owner).await {
-                Ok(bytes) => self.published(&report, reason, bytes),
-                Err(error) => self.failed(&error),
+                Ok(bytes) => {
+                    self.published(&report, reason, bytes);
+                    let published = Some(Instant::now());
+                    attempts.send_replace(Attempts { any: true, published, failure: None });
+                }
+                Err(error) => {
+                    self.failed(&error);
+                    attempts.send_modify(|attempts| {
+                        (attempts.any, attempts.failure) = (true, Some(error.to_string()));
+                    });
+                }
             }
-            attempted.send_replace(true);
         }
     }
 
     fn due(&self, report: &Report, now: Instant) -> Option<&'static str> {
-        if now < self.not_before {
+        if now < self.not_before || self.backpressure.until().is_some() {
             return None;
         }
         let Some(last) = &self.last else { return Some("first") };
@@ -208,6 +231,9 @@ impl Publisher {
         debug!(reason, bytes, sequence = self.sequence, "persona published");
         self.metrics.publishes.get_or_create(&Which { kind: reason }).inc();
         self.metrics.status_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.metrics.published_bytes.inc_by(bytes as u64);
+        let sampled = report.status.observed_at.as_ref();
+        self.metrics.published_sample.set(sampled.map_or(0, |at| at.0.as_second()));
         let now = Instant::now();
         let early = self.last.as_ref().map_or(Duration::ZERO, |last| rule::early_by(now - last.at));
         self.last = Some(Published {
@@ -228,7 +254,8 @@ impl Publisher {
             PublishError::NotFound => self.owner = None,
             PublishError::Timeout | PublishError::Api(_) => {}
         }
-        self.not_before = Instant::now() + backoff(self.failures, (self.jitter)());
+        let earliest = self.backpressure.until().unwrap_or_else(Instant::now);
+        self.not_before = earliest + backoff(self.failures, (self.jitter)());
         self.failures = self.failures.saturating_add(1);
     }
 }

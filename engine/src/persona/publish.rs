@@ -195,6 +195,46 @@ mod tests {
         assert_eq!(due(Some(&quiet), &quiet, Duration::from_secs(47), 1.0), None);
     }
 
+    /// Publishes in an hour of a node that looks every second and whose load is `load(second)`.
+    fn an_hour(node: u64, load: impl Fn(u64, f64) -> f64) -> usize {
+        let mut seed = node.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut dice = move || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 40) as f64 / (1_u64 << 24) as f64
+        };
+        let (mut published, mut before): (usize, Option<(Snapshot, u64, f64)>) = (0, None);
+        for second in 0..3600 {
+            let now = at(load(second, dice()));
+            let (last, elapsed, jitter) = match &before {
+                Some((last, at, jitter)) => (Some(last), Duration::from_secs(second - at), *jitter),
+                None => (None, Duration::MAX, 0.0),
+            };
+            if due(last, &now, elapsed, jitter).is_some() {
+                (published, before) = (published + 1, Some((now, second, dice())));
+            }
+        }
+        published
+    }
+
+    #[test]
+    fn five_thousand_nodes_of_which_one_in_ten_is_in_a_ramp_write_less_than_350_times_a_second() {
+        let (mut idle, mut ramping) = (0, 0);
+        for node in 0..500 {
+            // A tenth of the load comes and goes with every look; the ramp takes a minute to a saturated node and back.
+            idle += an_hour(node, |_, noise| 0.2 + 0.02 * (noise - 0.5));
+            ramping += an_hour(node, |second, noise| {
+                let phase = ((second + node) % 120) as f64 / 60.0;
+                0.2 + 0.9 * (1.0 - (phase - 1.0).abs()) + 0.02 * (noise - 0.5)
+            });
+        }
+        let a_minute = |published: usize| published as f64 / 500.0 / 60.0;
+        let (idle, ramping) = (a_minute(idle), a_minute(ramping));
+        assert!((1.0..=1.1).contains(&idle), "an idle node writes {idle} times a minute");
+        assert!(ramping <= 30.0, "a node in a ramp writes {ramping} times a minute");
+        let a_second = (4500.0 * idle + 500.0 * ramping) / 60.0;
+        assert!(a_second < 350.0, "{a_second} writes a second");
+    }
+
     proptest! {
         #[test]
         fn never_under_two_seconds_but_at_saturation_and_always_after_a_minute(

@@ -6,9 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use foreshift_node_agent::backpressure::Backpressure;
 use http::{Method, Request, Response};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
+use tokio::time::Instant;
+use tower::Layer;
 
 /// Path of the persona that the tests publish.
 pub(crate) const PERSONA: &str = "/apis/foreshift.dev/v1alpha1/resourcepersonas/n1";
@@ -18,6 +21,8 @@ pub(crate) const PERSONA: &str = "/apis/foreshift.dev/v1alpha1/resourcepersonas/
 pub(crate) enum Fault {
     /// A status code with the body that an API server sends.
     Status(u16),
+    /// It has too much to do and asks to be left alone for so many seconds, in plain text, as its fair queues do.
+    Busy(u64),
     /// No answer, ever.
     Hang,
 }
@@ -29,24 +34,32 @@ pub(crate) struct Server(Arc<Mutex<State>>);
 struct State {
     objects: BTreeMap<String, Value>,
     faults: VecDeque<Fault>,
-    calls: Vec<String>,
+    calls: Vec<(Instant, String)>,
 }
 
 impl Server {
     pub(crate) fn client(&self) -> Client {
+        self.heeding(&Backpressure::default())
+    }
+
+    /// A client that is made as the agent's.
+    pub(crate) fn heeding(&self, backpressure: &Backpressure) -> Client {
         let server = self.clone();
-        Client::new(
-            tower::service_fn(move |request| {
-                let server = server.clone();
-                async move { server.answer(request).await }
-            }),
-            "default",
-        )
+        let service = tower::service_fn(move |request| {
+            let server = server.clone();
+            async move { server.answer(request).await }
+        });
+        Client::new(backpressure.layer(service), "default")
     }
 
     /// The next calls fail like this, in turn.
     pub(crate) fn fail(&self, faults: &[Fault]) {
         self.state().faults.extend(faults);
+    }
+
+    /// No call fails any more.
+    pub(crate) fn recover(&self) {
+        self.state().faults.clear();
     }
 
     pub(crate) fn object(&self, path: &str) -> Option<Value> {
@@ -63,7 +76,12 @@ impl Server {
 
     /// Method and path of every call so far.
     pub(crate) fn calls(&self) -> Vec<String> {
-        self.state().calls.clone()
+        self.state().calls.iter().map(|(_, call)| call.clone()).collect()
+    }
+
+    /// Seconds since `start` of every call so far.
+    pub(crate) fn called_after(&self, start: Instant) -> Vec<f64> {
+        self.state().calls.iter().map(|(at, _)| (*at - start).as_secs_f64()).collect()
     }
 
     async fn answer(&self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
@@ -73,12 +91,13 @@ impl Server {
         let path = parts.uri.path().to_owned();
         let fault = {
             let mut state = self.state();
-            state.calls.push(format!("{} {path}", parts.method));
+            state.calls.push((Instant::now(), format!("{} {path}", parts.method)));
             state.faults.pop_front()
         };
         match fault {
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Status(code)) => Ok(failure(code)),
+            Some(Fault::Busy(seconds)) => Ok(busy(seconds)),
             // Nothing changes in the tests of watches but by what is listed.
             None if parts.uri.query().is_some_and(|query| query.contains("watch=")) => {
                 std::future::pending().await
@@ -139,6 +158,12 @@ fn failure(code: u16) -> Response<Body> {
         "apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "message": reason, "code": code,
     });
     answer(code, &status)
+}
+
+fn busy(seconds: u64) -> Response<Body> {
+    let answer = Response::builder().status(429).header("Retry-After", seconds.to_string());
+    let told = "Too many requests, please try again later.\n";
+    answer.body(Body::from(told.as_bytes().to_vec())).expect("code and body are sound")
 }
 
 fn answer(code: u16, body: &Value) -> Response<Body> {

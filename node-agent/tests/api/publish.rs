@@ -7,12 +7,21 @@ use foreshift_api::{
     resource_persona::{Capacity, NodeForecast, WorkloadStatus},
 };
 use foreshift_engine::persona::{publish::Snapshot, score::Scores};
-use foreshift_node_agent::{metrics::Metrics, persona::Report, publish::Publisher, watch::Known};
+use foreshift_node_agent::{
+    backpressure::Backpressure,
+    metrics::Metrics,
+    persona::Report,
+    publish::{Attempts, Publisher},
+    watch::Known,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tokio::{sync::watch, time::advance};
+use tokio::{
+    sync::watch,
+    time::{Instant, advance},
+};
 
 use crate::fake::{Fault, PERSONA, Server};
 
@@ -21,7 +30,7 @@ struct Bench {
     server: Server,
     reports: watch::Sender<Option<Arc<Report>>>,
     known: watch::Sender<Known>,
-    attempted: watch::Receiver<bool>,
+    attempts: watch::Receiver<Attempts>,
 }
 
 impl Bench {
@@ -34,12 +43,14 @@ impl Bench {
     fn without_node() -> Self {
         let server = Server::default();
         let metrics = Metrics::register(&mut Registry::default());
-        let publisher = Publisher::new(server.client(), "n1", metrics, || 0.0);
+        let backpressure = Backpressure::default();
+        let client = server.heeding(&backpressure);
+        let publisher = Publisher::new(client, "n1", backpressure, metrics, || 0.0);
         let (reports, report) = watch::channel(None);
         let (known, node) = watch::channel(Known::default());
-        let (attempt, attempted) = watch::channel(false);
+        let (attempt, attempts) = watch::channel(Attempts::default());
         tokio::spawn(publisher.run(report, node, attempt));
-        Self { server, reports, known, attempted }
+        Self { server, reports, known, attempts }
     }
 
     /// A report now and then a second that passes.
@@ -98,7 +109,7 @@ async fn the_first_report_makes_a_persona_that_its_node_owns() {
     assert_eq!(persona["metadata"]["ownerReferences"][0]["uid"], "u1");
     assert_eq!(persona["status"]["capacity"]["load"], "0.4");
     assert_eq!((persona["kind"].as_str(), &persona["spec"]), (Some("ResourcePersona"), &json!({})));
-    assert!(*bench.attempted.borrow());
+    assert!(bench.attempts.borrow().any);
     assert_eq!(bench.server.calls(), [format!("PATCH {PERSONA}"), format!("PATCH {PERSONA}/status")]);
 }
 
@@ -164,7 +175,67 @@ async fn a_failing_server_is_asked_ever_more_seldom() {
     bench.seconds(120, 0.3).await;
     let calls = bench.server.calls().len();
     assert!((6..=9).contains(&calls), "1 + 2 + 4 + 8 + 16 + 30 + 30 s: {calls} calls in two minutes");
-    assert!(*bench.attempted.borrow(), "readiness does not wait for the API server");
+    assert!(bench.attempts.borrow().any, "readiness does not wait for the API server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_with_too_much_to_do_is_left_alone_as_long_as_it_asks_and_then_told_the_newest() {
+    for seconds in [1, 20, 300] {
+        let bench = Bench::new();
+        let start = Instant::now();
+        bench.server.fail(&[Fault::Busy(seconds), Fault::Busy(seconds)]);
+        bench.seconds(2 * seconds as usize + 40, 0.3).await;
+        let calls = bench.server.called_after(start);
+        let waits = [calls[1] - calls[0], calls[2] - calls[1]];
+        // Our own back-off of 1 and 2 s comes on top, so that not all agents come back at once.
+        for (wait, backoff) in waits.into_iter().zip([1.0, 2.0]) {
+            let least = seconds as f64 + backoff;
+            assert!((least..least + 2.0).contains(&wait), "asked for {seconds} s, came back after {wait} s");
+        }
+        assert_eq!(bench.sequence(), 1, "what was missed is not published late");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_busy_with_our_watches_is_not_published_to_either() {
+    let server = Server::default();
+    let backpressure = Backpressure::default();
+    let client = server.heeding(&backpressure);
+    server.fail(&[Fault::Busy(30)]);
+    let start = Instant::now();
+    let get = || client.request_text(http::Request::get("/api/v1/nodes").body(Vec::new()).unwrap());
+    assert!(get().await.is_err());
+    assert!(backpressure.until().is_some(), "the publisher asks for it");
+    let _: Result<String, _> = get().await;
+    assert_eq!(server.called_after(start), [0.0, 30.0], "and a watch that does not ask is held back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn days_without_an_api_server_are_survived_and_then_the_newest_persona_is_there_at_once() {
+    const DAYS: u64 = 3;
+    let bench = Bench::new();
+    bench.second(0.2).await;
+    let published = bench.attempts.borrow().published;
+    bench.server.fail(&vec![Fault::Status(503); 100_000]);
+    // The agent samples every second; a report in ten is enough here.
+    for step in 0..DAYS * 8640 {
+        bench.reports.send_replace(Some(Arc::new(report((step % 7) as f64 / 10.0))));
+        advance(Duration::from_secs(10)).await;
+        tokio::task::yield_now().await;
+    }
+    let calls = bench.server.calls().len() as u64;
+    let at_thirty_seconds = DAYS * 86_400 / 30;
+    assert!(
+        (at_thirty_seconds / 2..=at_thirty_seconds + 10).contains(&calls),
+        "{calls} calls in {DAYS} days"
+    );
+    let attempts = bench.attempts.borrow().clone();
+    assert_eq!(attempts.published, published, "it says how old the published persona is");
+    assert!(attempts.failure.is_some());
+    bench.server.recover();
+    bench.seconds(31, 0.66).await;
+    assert_eq!(bench.persona()["status"]["capacity"]["load"], "0.66");
+    assert_eq!(bench.attempts.borrow().failure, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,7 +255,7 @@ async fn nothing_is_asked_of_the_server_until_the_node_is_known() {
     let bench = Bench::without_node();
     bench.seconds(5, 0.2).await;
     assert!(bench.server.calls().is_empty());
-    assert!(*bench.attempted.borrow());
+    assert!(bench.attempts.borrow().any);
     bench.known.send_replace(known("u1"));
     bench.second(0.2).await;
     assert_eq!(bench.sequence(), 1, "without any back-off");
