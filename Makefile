@@ -37,8 +37,8 @@ test-e2e: ## the demo on the local cluster, then the tests that need it installe
 	@$(TEST) e2e
 
 .PHONY: fuzz fuzz-models bench-engine bench-agent bench-models golden goals
-fuzz: ## the laws of the engine, on CASES=1000000 random worlds
-	@FUZZ_CASES=$(or $(CASES),1000000) cargo test --workspace --locked --test laws fuzz
+fuzz: ## the laws of the engine and the agent's parsers, on CASES=1000000 random worlds, files and pages
+	@FUZZ_CASES=$(or $(CASES),1000000) cargo test --workspace --locked --test laws --lib fuzz
 fuzz-models: ## CASES=20000 spoilt copies of the shipped model: refused, or still answering quantiles
 	@FUZZ_CASES=$(or $(CASES),20000) cargo test --workspace --locked --test mutations
 bench-engine: build ## time of an assignment and of a plan, into target/bench/engine.json; entries a second of the simulator

@@ -5,6 +5,8 @@
 //! connection of its own; addresses that are no pod's (loopback, link-local) are refused.
 
 mod counters;
+#[cfg(test)]
+mod fuzz;
 mod scrape;
 
 use std::{

@@ -12,6 +12,8 @@ pub mod args;
 pub mod backpressure;
 pub mod entries;
 pub mod exposition;
+#[cfg(test)]
+mod fuzz;
 pub mod logging;
 pub mod metrics;
 mod outage;

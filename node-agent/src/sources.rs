@@ -37,6 +37,8 @@ use crate::{args::Args, outage::Outage, sample::Sample};
 
 #[cfg(test)]
 pub(crate) use self::files::fixture;
+#[cfg(test)]
+mod fuzz;
 pub use self::{cgroup::CgroupError, files::ReadError};
 
 /// Why the node cannot be sampled at all.

@@ -81,13 +81,17 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(|source| self.io(source))?,
         };
+        self.parse(&json).map(Some)
+    }
+
+    fn parse(&self, json: &[u8]) -> Result<Memory, StoreError> {
         let corrupt = |source| StoreError::Corrupt { path: self.path.clone(), source };
-        let Version { version: found } = serde_json::from_slice(&json).map_err(corrupt)?;
+        let Version { version: found } = serde_json::from_slice(json).map_err(corrupt)?;
         if found != VERSION {
             return Err(StoreError::OtherVersion { path: self.path.clone(), found });
         }
-        let Whole { memory } = serde_json::from_slice(&json).map_err(corrupt)?;
-        Ok(Some(memory))
+        let Whole { memory } = serde_json::from_slice(json).map_err(corrupt)?;
+        Ok(memory)
     }
 
     /// Keeps `memory` in place of what was kept before.
@@ -107,6 +111,9 @@ impl Store {
         StoreError::Io { path: self.path.clone(), source }
     }
 }
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use foreshift_api::{journal_route::Observation, resource_persona::WorkloadSpec};
 use foreshift_engine::persona::affinity::Batch;
 use foreshift_node_agent::{
-    entries::{Answered, Observer, ScrapeError, may_be_a_pod, scrape},
+    entries::{Answered, Observer, ScrapeError, TIMEOUT, may_be_a_pod, scrape},
     exposition::{PageError, Query, Totals},
     metrics::Metrics,
 };
@@ -76,6 +76,8 @@ async fn a_page_is_read_and_what_is_none_is_refused_with_the_reason() {
         (response("200 OK\r\nContent-Length: 99", "up 1\n"), "http"),
         ("SSH-2.0-OpenSSH_9.9\r\n".into(), "http"),
         (String::new(), "http"),
+        // A bomb that does not say so is never unpacked: it is a page without the histogram.
+        (response("200 OK", "\u{1f}\u{8b}\u{8}\0\0\0\0\0"), "absent"),
     ];
     for (answer, kind) in cases {
         let error = answered(&answer, false).await.unwrap_err();
@@ -98,6 +100,21 @@ async fn a_pod_that_never_answers_is_left_in_time() {
     let address = listener.local_addr().unwrap();
     let query = Query::from(&Observation::default());
     let error = scrape(address, "/metrics", &query).await.unwrap_err();
+    assert_eq!(error.kind(), "timeout");
+}
+
+#[tokio::test]
+async fn a_pod_that_answers_a_byte_now_and_then_is_left_in_time() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(response("200 OK", "").as_bytes()).await.ok();
+        while stream.write_all(b"#").await.is_ok() {
+            tokio::time::sleep(TIMEOUT / 10).await;
+        }
+    });
+    let error = scrape(address, "/metrics", &Query::from(&Observation::default())).await.unwrap_err();
     assert_eq!(error.kind(), "timeout");
 }
 

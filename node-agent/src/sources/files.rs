@@ -32,6 +32,9 @@ pub enum ReadError {
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     buffer: Vec<u8>,
+    /// Stand for the kernel's, in tests that are too many to write each of them to a disk.
+    #[cfg(test)]
+    pub(crate) in_memory: Option<std::collections::HashMap<PathBuf, Vec<u8>>>,
 }
 
 impl Files {
@@ -41,14 +44,22 @@ impl Files {
         path: &Path,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Result<T, ReadError> {
-        self.buffer.clear();
-        File::open(path)
-            .and_then(|file| file.take(SIZE_MAX).read_to_end(&mut self.buffer))
-            .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        self.fill(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
         std::str::from_utf8(&self.buffer)
             .ok()
             .and_then(parse)
             .ok_or_else(|| ReadError::Malformed { path: path.to_owned() })
+    }
+
+    fn fill(&mut self, path: &Path) -> io::Result<()> {
+        self.buffer.clear();
+        #[cfg(test)]
+        if let Some(files) = &self.in_memory {
+            self.buffer.extend_from_slice(files.get(path).ok_or(io::ErrorKind::NotFound)?);
+            return Ok(());
+        }
+        File::open(path)?.take(SIZE_MAX).read_to_end(&mut self.buffer)?;
+        Ok(())
     }
 }
 
