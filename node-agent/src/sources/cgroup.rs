@@ -86,13 +86,14 @@ impl Hierarchy {
         if cgroup.cpu.is_dir() { Ok(cgroup) } else { Err(CgroupError::NoCgroup(cgroup.cpu)) }
     }
 
-    /// Whether what is mounted as the root is a cgroup of a larger machine: the real root has no quota.
+    /// Whether what is mounted as the root is a cgroup of a larger machine. The real root has no quota in version 2; in
+    /// version 1 it has one that means nothing, and alone has a release agent.
     pub(crate) fn is_nested(&self) -> bool {
-        let quota = match self.version {
-            Version::V1 => "cpu/cpu.cfs_quota_us",
-            Version::V2 => "cpu.max",
-        };
-        self.root.join(quota).is_file()
+        let has = |file: &str| self.root.join(file).is_file();
+        match self.version {
+            Version::V1 => has("cpu/cpu.cfs_quota_us") && !has("cpu/release_agent"),
+            Version::V2 => has("cpu.max"),
+        }
     }
 
     /// How a persona names the source.
@@ -129,6 +130,23 @@ mod tests {
         let cgroup = hierarchy.existing(Path::new("../kubelet")).unwrap();
         assert_eq!([&cgroup.cpu, &cgroup.memory, &cgroup.pressure], [&tree.root().join("kubelet"); 3]);
         assert_eq!(hierarchy.name(Path::new("kubelet")), "cgroup v2 kubelet");
+    }
+
+    #[test]
+    fn a_real_root_is_told_from_that_of_a_container() {
+        let cases: [(&[&str], bool); 4] = [
+            (&["cpu/cpu.cfs_quota_us", "cpu/release_agent"], false),
+            (&["cpu/cpu.cfs_quota_us"], true),
+            (&["cgroup.controllers", "cpu.stat"], false),
+            (&["cgroup.controllers", "cpu.stat", "cpu.max"], true),
+        ];
+        for (files, nested) in cases {
+            let tree = Tree::new();
+            for file in files {
+                tree.write(file, "");
+            }
+            assert_eq!(Hierarchy::detect(tree.root()).unwrap().is_nested(), nested, "{files:?}");
+        }
     }
 
     #[test]
