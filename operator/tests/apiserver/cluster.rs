@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::program::Operator;
 
-const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+pub(crate) const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// A control plane of two programs; they end when this program ends, however it does.
 pub(crate) struct Cluster {
@@ -54,7 +54,15 @@ impl Cluster {
 
     /// A client of the running test: clients do not outlive their runtime.
     pub(crate) async fn admin(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(self.kubeconfig("admin")).unwrap();
+        self.client("admin-token", None).await
+    }
+
+    /// The same for whoever has this token, or for the user whom they impersonate.
+    pub(crate) async fn client(&self, token: &str, impersonated: Option<&str>) -> Client {
+        let mut kubeconfig = Kubeconfig::read_from(self.kubeconfig("admin")).unwrap();
+        let user = kubeconfig.auth_infos[0].auth_info.as_mut().unwrap();
+        user.token = Some(token.to_owned().into());
+        user.impersonate = impersonated.map(str::to_owned);
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         Client::try_from(config).unwrap()
     }
@@ -67,7 +75,6 @@ impl Cluster {
     }
 
     fn start() -> Self {
-        let programs = programs();
         let folder = std::env::temp_dir().join(format!("foreshift-apiserver-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let [client, peer, port] = free_ports();
@@ -76,7 +83,7 @@ impl Cluster {
         let peers = format!("http://127.0.0.1:{peer}");
         let storage = supervised(
             &folder,
-            &programs.join("etcd"),
+            &program("kubernetes", "etcd"),
             &[
                 format!("--data-dir={}", path("data")),
                 "--unsafe-no-fsync".into(),
@@ -99,7 +106,7 @@ impl Cluster {
         fs::write(folder.join("tokens"), tokens).unwrap();
         let server = supervised(
             &folder,
-            &programs.join("kube-apiserver"),
+            &program("kubernetes", "kube-apiserver"),
             &[
                 format!("--etcd-servers={etcd}"),
                 "--bind-address=127.0.0.1".into(),
@@ -217,22 +224,17 @@ fn role(kind: &str, namespace: Option<&str>) -> [Value; 2] {
     [role, binding]
 }
 
-/// The folder with `etcd` and `kube-apiserver`.
-fn programs() -> PathBuf {
+/// Path of a program of the local cluster: `kubernetes` holds `etcd` and `kube-apiserver`, `helm` holds `helm`.
+pub(crate) fn program(folder: &str, name: &str) -> PathBuf {
     let built = || {
         let script = format!("{REPOSITORY}/e2e/cluster/cluster");
-        let told = Command::new(script).args(["path", "kubernetes"]).output();
+        let told = Command::new(script).args(["path", folder]).output();
         told.map(|output| String::from_utf8_lossy(&output.stdout).trim().into()).unwrap_or_default()
     };
-    let folder: PathBuf = std::env::var_os("KUBE_PROGRAMS").map_or_else(built, PathBuf::from);
-    for program in ["etcd", "kube-apiserver"] {
-        assert!(
-            folder.join(program).exists(),
-            "{} has no {program}; run: e2e/cluster/cluster build kubernetes",
-            folder.display()
-        );
-    }
-    folder
+    let given = (folder == "kubernetes").then(|| std::env::var_os("KUBE_PROGRAMS")).flatten();
+    let path = given.map_or_else(built, PathBuf::from).join(name);
+    assert!(path.exists(), "{} is missing; run: e2e/cluster/cluster build {folder}", path.display());
+    path
 }
 
 /// Starts a program that ends with us: the shell ends it as soon as our end of its standard input closes, and tidies

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it wanted")]
 
+mod admission;
 mod cluster;
 mod models;
 mod objects;
