@@ -49,6 +49,9 @@ bench-models: build ## the figures of the models, on the traces in DATA=folder, 
 bench-agent: ## the agent beside prometheus-node-exporter in one run, into target/bench/agent.json
 	@cargo build --release --locked --package foreshift-node-agent
 	@e2e/bench/agent
+.PHONY: bench-publish
+bench-publish: ## what the personas of NODES=5000 nodes cost an API server, beside node leases, into target/bench/publish.json
+	@e2e/bench/publish $(or $(NODES),5000)
 golden: build ## simulate all scenarios with every policy, and write the tables of docs/simulator.md anew
 	@$(TARGET)/debug/foreshift-simulator golden
 goals: build ## hold the simulated figures against the project's goals
