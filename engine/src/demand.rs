@@ -31,16 +31,20 @@ pub struct Moved {
     pub idle: f64,
     /// What an entry takes there over what it takes on the lead ([`crate::work`]).
     pub work: f64,
+    /// Whether it has a share now, so that its work must be known before the sum is.
+    pub sharing: bool,
 }
 
 /// The offered load on the lead's grid: the lead's own load plus what the alternates did for the route, in units
 /// of the lead's capacity.
 ///
-/// `lead` is node load (1.0 is full); `capacity` is the lead's, in cores.
+/// `lead` is node load (1.0 is full); `capacity` is the lead's, in cores. A step is taken only when every alternate with a share
+/// has reported it, or a step later: a share that moved has left the lead's persona before it arrives in the
+/// alternate's, and the sum must not dip.
 #[must_use]
 pub fn offered(lead: &Series, capacity: f64, moved: &[Moved]) -> Series {
     let first = lead.step - lead.values.len() as i64 + 1;
-    let values = (first..=lead.step)
+    let mut values: Vec<f64> = (first..=lead.step)
         .map(|step| {
             let own = lead.at(step).unwrap_or(0.0).max(0.0);
             let work = |m: &Moved| (m.series.at(step).unwrap_or(0.0) - m.idle).max(0.0) / m.work.max(1e-3);
@@ -48,7 +52,12 @@ pub fn offered(lead: &Series, capacity: f64, moved: &[Moved]) -> Series {
             own + if capacity > 0.0 { elsewhere / capacity } else { 0.0 }
         })
         .collect();
-    Series { step: lead.step, values }
+    let mut step = lead.step;
+    if values.len() > 1 && moved.iter().any(|m| m.sharing && m.series.step < step) {
+        values.pop();
+        step -= 1;
+    }
+    Series { step, values }
 }
 
 /// What a resource's pods use while the route gives them nothing: learned only then, forgotten never.
@@ -90,7 +99,7 @@ mod tests {
     }
 
     fn moved(series: Series, idle: f64) -> Moved {
-        Moved { series, idle, work: 1.0 }
+        Moved { series, idle, work: 1.0, sharing: false }
     }
 
     #[test]
@@ -117,6 +126,14 @@ mod tests {
         let sum = offered(&lead, 1.0, &[moved(behind, 0.0)]);
         let expected = [0.6, 0.7, 0.7];
         assert!(sum.values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{sum:?}");
+    }
+
+    #[test]
+    fn the_sum_waits_one_step_for_an_alternate_that_has_a_share() {
+        let lead = series(100, &[0.8, 0.8, 0.4]);
+        let sum = |sharing| offered(&lead, 1.0, &[Moved { sharing, ..moved(series(99, &[0.0, 0.0]), 0.0) }]);
+        assert_eq!(sum(true), series(99, &[0.8, 0.8]));
+        assert_eq!(sum(false).step, 100);
     }
 
     #[test]

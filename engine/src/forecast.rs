@@ -104,6 +104,32 @@ impl Forecast {
         before.1
     }
 
+    /// This forecast of long steps, going on from where one of short steps ends. A long step is a mean, and `age` ago the
+    /// newest one ended, so that alone it would begin where the load was long before now.
+    #[must_use]
+    pub fn going_on_from(self, fine: &Self, age: Duration) -> Self {
+        if fine.rung == Rung::Reactive || self.rung == Rung::Reactive {
+            return self;
+        }
+        let reach = fine.reach();
+        let shift = fine.at(reach).p50 - self.at(age.saturating_add(reach)).p50;
+        let lift = |load: f64| (load + shift).max(0.0);
+        let moved = |q: Quantiles| Quantiles { p50: lift(q.p50), p90: lift(q.p90), p99: lift(q.p99) };
+        Self {
+            last: lift(self.last),
+            level: lift(self.level),
+            steps: self.steps.map(moved),
+            peak: moved(self.peak),
+            ..self
+        }
+    }
+
+    /// How far ahead it looks.
+    #[must_use]
+    pub fn reach(&self) -> Duration {
+        self.period.saturating_mul(HORIZON_STEPS[HORIZON_STEPS.len() - 1])
+    }
+
     /// The first moment at which the quantile reaches `level`, if it does within the last horizon.
     #[must_use]
     pub fn reaches(&self, level: f64, quantile: Quantile) -> Option<Duration> {
@@ -120,5 +146,26 @@ impl Forecast {
             before = here;
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forecast_of_long_steps_goes_on_from_where_one_of_short_steps_ends() {
+        let quantiles = |p50| Quantiles { p50, p90: p50 + 0.1, p99: p50 + 0.2 };
+        let forecast = |seconds, value: f64, rise: f64| Forecast {
+            steps: [1.0, 2.0, 4.0, 8.0].map(|step| quantiles(value + rise * step)),
+            rung: Rung::Holt,
+            ..Forecast::observed(value, Duration::from_secs(seconds))
+        };
+        let (fine, old) = (forecast(2, 0.6, 0.02), forecast(15, 0.4, 0.0));
+        let coarse = old.clone().going_on_from(&fine, Duration::from_secs(10));
+        assert!((coarse.at(Duration::from_mins(1)).p50 - 0.76).abs() < 1e-9, "{coarse:?}");
+        assert!((coarse.at(Duration::from_mins(1)).p90 - 0.86).abs() < 1e-9);
+        let reactive = Forecast::observed(0.6, Duration::from_secs(2));
+        assert_eq!(old.clone().going_on_from(&reactive, Duration::ZERO), old);
     }
 }

@@ -4,6 +4,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::{decision::Decision, resource::Resource};
+
 /// Work that routes plan to put on Services, by Service and route; in cores.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
@@ -24,6 +26,22 @@ impl Ledger {
     pub fn record(&mut self, service: &str, route: &str, cores: f64, now: Duration) {
         let cores = if cores.is_finite() { cores.max(0.0) } else { 0.0 };
         self.planned.entry(service.into()).or_default().insert(route.into(), Entry { cores, at: now });
+    }
+
+    /// Notes what a decision puts on each resource of a route; `service` tells a resource's name among all routes.
+    pub fn enter(
+        &mut self,
+        route: &str,
+        decision: &Decision,
+        lead: &Resource,
+        service: impl Fn(&str) -> String,
+        now: Duration,
+    ) {
+        let movable = (decision.offered.p50 - lead.background).max(0.0) * lead.capacity;
+        for share in &decision.shares {
+            let cores = f64::from(share.permille) / 1000.0 * movable * share.work;
+            self.record(&service(&share.resource), route, cores, now);
+        }
     }
 
     /// Removes a deleted route.

@@ -55,8 +55,7 @@ impl Outlook {
     /// Quantiles at a horizon, from the series that reaches that far.
     #[must_use]
     pub fn at(&self, after: Duration) -> Quantiles {
-        let fine_reach = self.fine.period * crate::forecast::HORIZON_STEPS[3];
-        if after <= fine_reach { self.fine.at(after) } else { self.coarse.at(after) }
+        if after <= self.fine.reach() { self.fine.at(after) } else { self.coarse.at(after) }
     }
 
     /// The first moment at which the offered load reaches `level`, if either series sees one.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use foreshift_engine::{
-    decision::Decision,
     forecast::{Forecast, Quantiles, Rung},
     ledger::Ledger,
     plan::{Input, Memory, Outlook, plan},
@@ -106,16 +105,9 @@ impl Fleet {
             let (decision, memory) = plan(&input, std::mem::take(&mut route.memory));
             route.memory = memory;
             shifted += usize::from(decision.lead_share() < 1000);
-            enter(&mut self.ledger, &route.key, &decision, &resources[0], now);
+            self.ledger.enter(&route.key, &decision, &resources[0], str::to_owned, now);
         }
         shifted
-    }
-}
-
-fn enter(ledger: &mut Ledger, route: &str, decision: &Decision, lead: &Resource, now: Duration) {
-    let movable = (decision.offered.p50 - lead.background).max(0.0) * lead.capacity;
-    for share in &decision.shares {
-        ledger.record(&share.resource, route, f64::from(share.permille) / 1000.0 * movable, now);
     }
 }
 

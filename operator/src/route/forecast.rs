@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use foreshift_engine::{
     demand::{Moved, Series, offered},
-    forecast::{Forecast, HORIZON_STEPS, Quantiles, Rung},
+    forecast::{Forecast, Rung},
     plan::Outlook,
 };
 use foreshift_predictor::{Forecaster, Model, Trust};
@@ -94,49 +94,25 @@ impl Forecasters {
         let (fine, trust) = one(&mut self.fine, FINE);
         let (coarse, _) = one(&mut self.coarse, COARSE);
         let end = COARSE.saturating_mul(self.coarse.last_step().unwrap_or_default() as u32);
-        let coarse = brought_up(coarse, &fine, now.saturating_sub(end).min(2 * COARSE));
+        let coarse = coarse.going_on_from(&fine, now.saturating_sub(end).min(2 * COARSE));
         (Outlook { fine, coarse }, trust)
     }
 }
 
-/// The coarse forecast, going on from where the fine one ends. A coarse step is a mean over 15 s and its newest may be
-/// as old again, so that alone it begins where the load was half a minute ago.
-fn brought_up(coarse: Forecast, fine: &Forecast, age: Duration) -> Forecast {
-    if fine.rung == Rung::Reactive || coarse.rung == Rung::Reactive {
-        return coarse;
-    }
-    let reach = FINE * HORIZON_STEPS[HORIZON_STEPS.len() - 1];
-    let shift = fine.at(reach).p50 - coarse.at(age + reach).p50;
-    let lift = |load: f64| (load + shift).max(0.0);
-    let moved = |q: Quantiles| Quantiles { p50: lift(q.p50), p90: lift(q.p90), p99: lift(q.p99) };
-    Forecast {
-        last: lift(coarse.last),
-        level: lift(coarse.level),
-        steps: coarse.steps.map(moved),
-        peak: moved(coarse.peak),
-        ..coarse
-    }
-}
-
-/// The offered load. A step is taken only when every resource with a share has reported it, or a step later: a
-/// share that moved has left the lead's persona before it arrives in the alternate's, and the sum must not dip.
+/// The offered load on one of the grids.
 fn total(
     capacity: f64,
     lead: &Track,
     alternates: &[Elsewhere<'_>],
     track: impl Fn(&Measured) -> &Track,
 ) -> Series {
-    let moved: Vec<Moved> = alternates
-        .iter()
-        .map(|a| Moved { series: track(a.measured).work.clone(), idle: a.idle, work: a.work })
-        .collect();
-    let mut sum = offered(&lead.load, capacity, &moved);
-    let behind = alternates.iter().any(|a| a.sharing && track(a.measured).work.step < sum.step);
-    if behind && sum.values.len() > 1 {
-        sum.values.pop();
-        sum.step -= 1;
-    }
-    sum
+    let moved = |a: &Elsewhere<'_>| Moved {
+        series: track(a.measured).work.clone(),
+        idle: a.idle,
+        work: a.work,
+        sharing: a.sharing,
+    };
+    offered(&lead.load, capacity, &alternates.iter().map(moved).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -169,33 +145,5 @@ mod tests {
         forecasters.follow(&measured("a").with_load(100, &[0.3; 32]), &[]);
         let (outlook, trust) = forecasters.outlook(None, Rung::Reactive, 0.0, NOW);
         assert_eq!((outlook.fine.rung, trust.reason), (Rung::Reactive, None));
-    }
-
-    #[test]
-    fn the_coarse_forecast_goes_on_from_where_the_fine_one_ends() {
-        let quantiles = |p50| Quantiles { p50, p90: p50 + 0.1, p99: p50 + 0.2 };
-        let forecast = |period, value: f64, rise: f64| Forecast {
-            steps: [1.0, 2.0, 4.0, 8.0].map(|step| quantiles(value + rise * step)),
-            rung: Rung::Holt,
-            ..Forecast::observed(value, period)
-        };
-        let (fine, old) = (forecast(FINE, 0.6, 0.02), forecast(COARSE, 0.4, 0.0));
-        let coarse = brought_up(old.clone(), &fine, Duration::from_secs(10));
-        assert!((coarse.at(Duration::from_mins(1)).p50 - 0.76).abs() < 1e-9, "{coarse:?}");
-        assert!((coarse.at(Duration::from_mins(1)).p90 - 0.86).abs() < 1e-9);
-        let reactive = Forecast::observed(0.6, FINE);
-        assert_eq!(brought_up(old.clone(), &reactive, Duration::ZERO), old);
-    }
-
-    #[test]
-    fn the_sum_waits_one_step_for_an_alternate_that_has_a_share() {
-        let lead = measured("a").with_load(100, &[0.8, 0.8, 0.4]);
-        let late = measured("b").with_work(99, &[0.0, 0.0]);
-        let sum = |sharing| {
-            let alternate = Elsewhere { measured: &late, idle: 0.0, work: 1.0, sharing };
-            total(1.0, &lead.fine, &[alternate], |m| &m.fine)
-        };
-        assert_eq!((sum(true).step, sum(true).values), (99, vec![0.8, 0.8]));
-        assert_eq!(sum(false).step, 100);
     }
 }

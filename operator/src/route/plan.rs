@@ -232,7 +232,8 @@ impl Planner {
         self.memory = Some(memory);
         self.shares = decision.shares.iter().map(|s| (s.resource.clone(), s.permille)).collect();
         if route.spec.mode == Mode::Active {
-            enter(ledger, &key, &decision, &measured, now);
+            let service = |name: &str| key.service(name);
+            ledger.enter(&key.to_string(), &decision, &lead.resource, service, now);
         }
         let objective = &valid.policy.objective;
         Plan {
@@ -298,16 +299,6 @@ fn in_force(valid: &ValidRoute, observed: &Observed) -> Vec<u16> {
     let names: Vec<&str> = valid.resources().map(|resource| resource.service.as_str()).collect();
     let ours = observed.slices(&valid.target).filter(|slice| slices::is_ours(slice));
     slices::realised(ours, &names).unwrap_or_default()
-}
-
-/// Enters into the ledger what the decision puts on each resource, in cores.
-fn enter(ledger: &mut Ledger, key: &Key, decision: &Decision, measured: &[Measured], now: Duration) {
-    let lead = &measured[0].resource;
-    let movable = (decision.offered.p50 - lead.background).max(0.0) * lead.capacity;
-    for share in &decision.shares {
-        let cores = f64::from(share.permille) / 1000.0 * movable * share.work;
-        ledger.record(&key.service(&share.resource), &key.to_string(), cores, now);
-    }
 }
 
 fn served(measured: &[Measured]) -> Option<Vec<u16>> {
