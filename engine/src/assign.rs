@@ -58,15 +58,16 @@ pub fn assign_entry(
     tried: &[usize],
 ) -> Assignment {
     let now = now.as_secs_f64();
+    let again = |resource: usize| !tried.is_empty() && tried.contains(&resource);
     let mut soonest = Soonest::default();
-    if let Some(lead) = candidates.lead().filter(|lead| !tried.contains(lead)) {
+    if let Some(lead) = candidates.lead().filter(|&lead| !again(lead)) {
         let slot = candidates.slot(lead);
         if slot.takes() {
             let work = candidates.work(impact(lead));
-            if slot.has_room(work, candidates.typical(work), now) {
+            if slot.fits(work, candidates.typical(work)) && candidates.may_have(lead, work, now) {
                 return Assignment { resource: lead, reason: Reason::LeadHasHeadroom };
             }
-            if candidates.lead_is_owed(slot, work) && !slot.is_swamped(work, candidates.typical(work)) {
+            if candidates.lead_is_owed(lead, work) && !slot.is_swamped(work, candidates.typical(work)) {
                 return Assignment { resource: lead, reason: Reason::LeastLeadShare };
             }
             soonest.consider(lead, slot.done_after(work));
@@ -74,11 +75,14 @@ pub fn assign_entry(
     }
     for resource in candidates.ranked(class) {
         let slot = candidates.slot(resource);
-        if !slot.takes() || tried.contains(&resource) {
+        if !slot.takes() || again(resource) {
             continue;
         }
         let work = candidates.work(impact(resource));
-        if slot.has_room(work, candidates.typical(work), now) && !candidates.has_its_most(slot, work) {
+        if slot.fits(work, candidates.typical(work))
+            && candidates.may_have(resource, work, now)
+            && !candidates.has_its_most(resource, work)
+        {
             return Assignment { resource, reason: Reason::BestAlternate };
         }
         soonest.consider(resource, slot.done_after(work));
@@ -110,7 +114,6 @@ fn last_resort(candidates: &Candidates, impact: &impl Fn(usize) -> f64, tried: &
 }
 
 /// The resource that would be done first; of equals the one that was looked at first.
-#[derive(Default)]
 struct Soonest {
     best: Option<usize>,
     work: f64,
@@ -122,9 +125,16 @@ impl Soonest {
     fn consider(&mut self, resource: usize, (work, cores): (f64, f64)) {
         self.seen += 1;
         // Ratios compared without a division, which would be most of the time that a choice takes.
-        if self.best.is_none() || work * self.cores < self.work * cores {
+        if work * self.cores < self.work * cores {
             (self.best, self.work, self.cores) = (Some(resource), work, cores);
         }
+    }
+}
+
+impl Default for Soonest {
+    /// Nobody, who would never be done.
+    fn default() -> Self {
+        Self { best: None, work: f64::INFINITY, cores: 1.0, seen: 0 }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    slot::{Outcome, Outcomes, Record, Slot, Ticket},
+    slot::{Budget, Outcome, Outcomes, Record, Slot, Ticket},
     standing::{Standing, standings},
 };
 use crate::{
@@ -51,6 +51,7 @@ pub struct Tick<'a> {
 #[derive(Debug, Default)]
 pub struct Candidates {
     slots: Vec<Slot>,
+    budgets: Vec<Budget>,
     records: Vec<Record>,
     names: Vec<String>,
     places: BTreeMap<String, usize>,
@@ -67,12 +68,12 @@ pub struct Candidates {
 }
 
 /// Sums over past entries, for their mean work.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Sizes {
     work: f64,
     entries: f64,
     /// Kept, since every choice reads it for every candidate.
-    mean: Option<f64>,
+    mean: f64,
 }
 
 impl Candidates {
@@ -95,8 +96,9 @@ impl Candidates {
         self.lead = places.first().copied();
         self.leave(&places);
         let typical = self.typical(0.0);
-        for (slot, record) in self.slots.iter_mut().zip(&self.records) {
+        for ((slot, budget), record) in self.slots.iter_mut().zip(&mut self.budgets).zip(&self.records) {
             slot.update(record, typical, &self.everywhere);
+            budget.update(&record.standing);
         }
         self.least_lead_share = f64::from(tick.policy.limits.min_lead_share.min(1000)) / 1000.0;
         self.most_share = f64::from(tick.policy.limits.max_share_per_alternate.min(1000)) / 1000.0;
@@ -120,7 +122,10 @@ impl Candidates {
         let work = self.work(impact);
         self.recent += work;
         self.sizes.add(work);
-        let others = self.slots.get_mut(resource).map_or(0, |slot| slot.start(work, now.as_secs_f64()));
+        if let Some(budget) = self.budgets.get_mut(resource) {
+            budget.give(work, now.as_secs_f64());
+        }
+        let others = self.slots.get_mut(resource).map_or(0, |slot| slot.start(work));
         Ticket { resource, work, others, at: now }
     }
 
@@ -138,7 +143,7 @@ impl Candidates {
     /// Notes that a copy of an entry is on its way. It takes room as an entry does, and is no part of any share.
     pub fn start_copy(&mut self, resource: usize, impact: f64, now: Duration) -> Ticket {
         let work = self.work(impact);
-        let others = self.slots.get_mut(resource).map_or(0, |slot| slot.start_copy(work));
+        let others = self.slots.get_mut(resource).map_or(0, |slot| slot.start(work));
         Ticket { resource, work, others, at: now }
     }
 
@@ -174,27 +179,36 @@ impl Candidates {
     }
 
     pub(super) fn ranked(&self, class: usize) -> impl Iterator<Item = usize> {
-        let ranks = self.ranks.get(class).or(self.ranks.first());
-        ranks.into_iter().flatten().map(|&resource| resource as usize)
+        let ranks = self.ranks.get(class).or(self.ranks.first()).map_or(&[][..], Vec::as_slice);
+        ranks.iter().map(|&resource| resource as usize)
     }
 
     /// Predicted work as a number that sums.
     pub(super) fn work(&self, impact: f64) -> f64 {
+        if (LEAST_WORK..=MOST_WORK).contains(&impact) {
+            return impact;
+        }
         let known = impact.is_finite() && impact > 0.0;
-        if known { impact.clamp(LEAST_WORK, MOST_WORK) } else { self.sizes.mean() }
+        if known { impact.clamp(LEAST_WORK, MOST_WORK) } else { self.sizes.mean }
     }
 
     /// What an entry of `work` may wait for: the mean entry, or one as large as itself.
     pub(super) fn typical(&self, work: f64) -> f64 {
-        self.sizes.mean().max(work)
+        if work > self.sizes.mean { work } else { self.sizes.mean }
     }
 
-    pub(super) fn lead_is_owed(&self, lead: &Slot, work: f64) -> bool {
-        lead.recent + work < self.least_lead_share * (self.recent + work)
+    /// Whether a resource was given no more than its objective lets it do, `work` included.
+    pub(super) fn may_have(&self, resource: usize, work: f64, now: f64) -> bool {
+        self.budgets[resource].allows(work, now)
     }
 
-    pub(super) fn has_its_most(&self, alternate: &Slot, work: f64) -> bool {
-        self.most_share < 1.0 && alternate.recent + work > self.most_share * (self.recent + work)
+    pub(super) fn lead_is_owed(&self, lead: usize, work: f64) -> bool {
+        self.budgets[lead].recent + work < self.least_lead_share * (self.recent + work)
+    }
+
+    pub(super) fn has_its_most(&self, alternate: usize, work: f64) -> bool {
+        self.most_share < 1.0
+            && self.budgets[alternate].recent + work > self.most_share * (self.recent + work)
     }
 }
 
@@ -208,8 +222,8 @@ impl Candidates {
         self.sizes.work *= keep(TYPICAL_HALF_LIFE);
         self.sizes.entries *= keep(TYPICAL_HALF_LIFE);
         self.everywhere.fade(now);
-        for (slot, record) in self.slots.iter_mut().zip(&mut self.records) {
-            slot.recent *= keep(SHARE_HALF_LIFE);
+        for (budget, record) in self.budgets.iter_mut().zip(&mut self.records) {
+            budget.recent *= keep(SHARE_HALF_LIFE);
             record.fade(now);
         }
     }
@@ -220,11 +234,13 @@ impl Candidates {
         }
         let place = self.vacant.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
+            self.budgets.push(Budget::default());
             self.records.push(Record::default());
             self.names.push(String::new());
             self.slots.len() - 1
         });
-        (self.slots[place], self.records[place]) = (Slot::default(), Record::default());
+        (self.slots[place], self.budgets[place]) = (Slot::default(), Budget::default());
+        self.records[place] = Record::default();
         self.records[place].fade(self.at);
         name.clone_into(&mut self.names[place]);
         self.places.insert(name.into(), place);
@@ -275,10 +291,12 @@ impl Sizes {
     fn add(&mut self, work: f64) {
         self.work += work;
         self.entries += 1.0;
-        self.mean = Some((self.work / self.entries).clamp(LEAST_WORK, MOST_WORK));
+        self.mean = (self.work / self.entries).clamp(LEAST_WORK, MOST_WORK);
     }
+}
 
-    fn mean(&self) -> f64 {
-        self.mean.unwrap_or(UNKNOWN_WORK)
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { work: 0.0, entries: 0.0, mean: UNKNOWN_WORK }
     }
 }

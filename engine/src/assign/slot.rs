@@ -50,25 +50,30 @@ pub enum Outcome {
     Cancelled,
 }
 
-/// What a choice reads; one cache line.
+/// What every choice reads; two to a cache line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
     /// Entries in flight at the objective.
     limit: f64,
-    /// Work a second at the objective, in cores.
-    rate: f64,
-    /// Cores that work for the route's entries now.
+    /// Cores that work for the route's entries now, above 0.
     speed: f64,
     /// Predicted work in flight, in seconds of one core.
     work: f64,
+    entries: u32,
+    /// What fails counts as [`Access::Doubtful`] at most.
+    access: Access,
+}
+
+/// What a resource was given: read only where an entry would fit in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Budget {
+    /// Work a second at the objective, in cores.
+    rate: f64,
     /// Work given and, at `rate`, not yet done at `given_at`.
     given: f64,
     given_at: f64,
     /// Work given, forgotten by half in ten seconds: what shares are counted by.
     pub(super) recent: f64,
-    entries: u32,
-    access: Access,
-    failing: bool,
 }
 
 /// How a resource does; read and written only when entries end.
@@ -91,7 +96,7 @@ pub(super) struct Outcomes {
 
 impl Slot {
     pub(super) fn takes(&self) -> bool {
-        self.access == Access::Open && !self.failing
+        self.access == Access::Open
     }
 
     pub(super) fn could_take(&self) -> bool {
@@ -106,18 +111,15 @@ impl Slot {
         self.entries == 0
     }
 
-    /// Whether `work` fits in. An entry waits no longer than a `typical` one takes, or than it takes itself; one
-    /// entry always fits, unless the resource may have nothing at all.
-    pub(super) fn has_room(&self, work: f64, typical: f64, now: f64) -> bool {
-        self.is_within(self.limit, work, typical) && {
-            let given = self.given_by(now);
-            given <= 0.0 || given + work <= self.rate * BURST
-        }
+    /// Whether no more than at the objective would be in flight with `work`. An entry waits no longer than a `typical` one
+    /// takes, or than it takes itself; one entry always fits, unless the resource may have nothing at all.
+    pub(super) fn fits(&self, work: f64, typical: f64) -> bool {
+        self.is_within(self.limit, work, typical)
     }
 
     /// Whether `work` is within a limit of entries in flight.
     pub(super) fn is_within(&self, limit: f64, work: f64, typical: f64) -> bool {
-        limit > 0.0 && (self.entries == 0 || self.ahead(work) + work <= limit * typical)
+        if self.entries == 0 { limit > 0.0 } else { self.ahead(work) + work <= limit * typical }
     }
 
     /// Whether far more is in flight than at the objective.
@@ -127,20 +129,11 @@ impl Slot {
 
     /// Work until the resource would be done with `work`, were it given to it, and the cores that do it.
     pub(super) fn done_after(&self, work: f64) -> (f64, f64) {
-        (self.ahead(work) + work, self.speed.max(f64::MIN_POSITIVE))
+        (self.ahead(work) + work, self.speed)
     }
 
     /// Puts an entry in; answers how many are in flight beside it.
-    pub(super) fn start(&mut self, work: f64, now: f64) -> u32 {
-        // What was given beyond the objective for want of others is no debt.
-        self.given = (self.given_by(now) + work).min((self.rate * BURST).max(work));
-        self.given_at = now;
-        self.recent += work;
-        self.start_copy(work)
-    }
-
-    /// Puts a copy of an entry in, which nothing was given for.
-    pub(super) fn start_copy(&mut self, work: f64) -> u32 {
+    pub(super) fn start(&mut self, work: f64) -> u32 {
         self.work += work;
         let others = self.entries;
         self.entries = others.saturating_add(1);
@@ -160,24 +153,49 @@ impl Slot {
     pub(super) fn update(&mut self, record: &Record, typical: f64, everywhere: &Outcomes) {
         let standing = &record.standing;
         let (pace, errors) = (record.pace(typical), record.outcomes.ratio());
-        self.access = standing.access;
-        self.rate = standing.rate * standing.warm;
+        let failing = errors >= FAILING && errors >= FAILING_RATIO * everywhere.without(&record.outcomes);
+        self.access = if failing { standing.access.min(Access::Doubtful) } else { standing.access };
         self.limit = standing.limit * standing.warm * pace;
         // A failed entry is to be done again.
-        self.speed = standing.cores * standing.warm * pace * (1.0 - errors);
-        self.failing = errors >= FAILING && errors >= FAILING_RATIO * everywhere.without(&record.outcomes);
+        let speed = standing.cores * standing.warm * pace * (1.0 - errors);
+        self.speed = speed.max(f64::MIN_POSITIVE);
     }
 
     /// Work in flight that an entry of `work` waits for: with processor sharing, what is bigger than the entry takes
     /// no more of its time than the entry takes itself. So one huge entry, or one huge error of prediction, does
     /// not close a resource.
     fn ahead(&self, work: f64) -> f64 {
-        self.work.min(f64::from(self.entries) * work)
+        lesser(self.work, f64::from(self.entries) * work)
+    }
+}
+
+impl Budget {
+    /// Whether `work` is no more than the objective lets the resource do.
+    pub(super) fn allows(&self, work: f64, now: f64) -> bool {
+        let given = self.given_by(now);
+        given <= 0.0 || given + work <= self.rate * BURST
+    }
+
+    pub(super) fn give(&mut self, work: f64, now: f64) {
+        // What was given beyond the objective for want of others is no debt.
+        self.given = (self.given_by(now) + work).min((self.rate * BURST).max(work));
+        self.given_at = now;
+        self.recent += work;
+    }
+
+    pub(super) fn update(&mut self, standing: &Standing) {
+        self.rate = standing.rate * standing.warm;
     }
 
     fn given_by(&self, now: f64) -> f64 {
         (self.given - self.rate * (now - self.given_at).max(0.0)).max(0.0)
     }
+}
+
+/// The lesser of two numbers, in one instruction: `f64::min` spends three more on what is none, and every choice asks this
+/// of every candidate.
+fn lesser(a: f64, b: f64) -> f64 {
+    if a < b { a } else { b }
 }
 
 impl Record {
