@@ -36,9 +36,11 @@ test-chart: ## CRDs, helm lint, kubeconform, refused values
 test-e2e: ## the demo on the local cluster, then the tests that need it installed
 	@$(TEST) e2e
 
-.PHONY: fuzz fuzz-models bench-engine bench-agent bench-models golden goals
-fuzz: ## the laws of the engine and the agent's parsers, on CASES=1000000 random worlds, files and pages
-	@FUZZ_CASES=$(or $(CASES),1000000) cargo test --workspace --locked --test laws --lib fuzz
+.PHONY: fuzz fuzz-models trace-10gb bench-engine bench-agent bench-models golden goals
+fuzz: ## the laws of the engine and the agent's parsers on CASES=1000000 random worlds, files and pages, and a tenth as many spoilt scenarios and traces
+	@FUZZ_CASES=$(or $(CASES),1000000) cargo test --workspace --locked --test laws --test inputs --lib fuzz
+trace-10gb: ## read a trace of 10 GB, in bounded memory
+	@TRACE_MEGABYTES=10240 cargo test --workspace --locked --test inputs huge
 fuzz-models: ## CASES=20000 spoilt copies of the shipped model: refused, or still answering quantiles
 	@FUZZ_CASES=$(or $(CASES),20000) cargo test --workspace --locked --test mutations
 bench-engine: build ## time of an assignment and of a plan, into target/bench/engine.json; entries a second of the simulator

@@ -31,9 +31,9 @@ const LONGEST: u64 = 366 * 24 * 3600 * 1000;
 
 /// A trace; times count from its first row. A class that the scenario does not name counts as its first.
 #[derive(Debug)]
-pub struct Trace {
+pub struct Trace<R = File> {
     path: PathBuf,
-    rows: Reader<Rows<BufReader<File>>>,
+    rows: Reader<Rows<BufReader<R>>>,
     row: StringRecord,
     dice: Pcg64Mcg,
     classes: Vec<Class>,
@@ -70,7 +70,17 @@ impl Trace {
     /// [`Error::File`], or [`Error::Input`] with the line and what was expected.
     pub fn open(path: &Path, scenario: &Scenario, seed: u64) -> Result<Self> {
         let file = File::open(path).map_err(|error| Error::file(path, error))?;
-        let bytes = Rows { inner: BufReader::new(file), since_end: 0 };
+        Self::new(path, file, scenario, seed)
+    }
+}
+
+impl<R: Read> Trace<R> {
+    /// Reads the first row of a trace; `path` is what errors name.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with the line and what was expected.
+    pub fn new(path: &Path, trace: R, scenario: &Scenario, seed: u64) -> Result<Self> {
+        let bytes = Rows { inner: BufReader::new(trace), since_end: 0 };
         let mut rows = ReaderBuilder::new().trim(Trim::All).from_reader(bytes);
         let header = rows.headers().map_err(|error| refused(path, &error))?;
         if header.is_empty() {
@@ -144,7 +154,7 @@ impl Trace {
     }
 }
 
-impl Source for Trace {
+impl<R: Read> Source for Trace<R> {
     fn until(&mut self, end: u64, into: &mut Vec<Entry>) -> Result<()> {
         while let Some(entry) = self.next.take_if(|entry| entry.at < end) {
             into.push(entry);
@@ -194,19 +204,15 @@ mod tests {
     const SCENARIO: &str = "duration: 10s\nresources:\n  a: {nodes: [{cores: 2}]}\n  b: {nodes: [{cores: 2}]}\nclasses: [{name: order, workMs: 5, workMsPerKilobyte: 1}, {name: audit, workMs: 1}]\nroute:\n  lead: {service: a, port: 1}\n  alternates: [{service: b, port: 1}]\n  target: {service: t}\ndemand: {shape: {constant: {level: 0.5}}}\n";
 
     fn read(name: &str, bytes: &[u8]) -> Result<Vec<Entry>> {
-        let path = std::env::temp_dir().join(format!("foreshift-trace-{}-{name}.csv", std::process::id()));
-        std::fs::write(&path, bytes).unwrap();
+        let path = PathBuf::from(format!("{name}.csv"));
         let scenario = Scenario::parse(Path::new("s.yaml"), SCENARIO).unwrap();
         let mut entries = Vec::new();
-        let read = Trace::open(&path, &scenario, 1).and_then(|mut trace| {
-            for second in 1..=100 {
-                trace.until(second * SECOND, &mut entries)?;
-            }
-            assert!(trace.ended());
-            Ok(())
-        });
-        std::fs::remove_file(&path).unwrap();
-        read.map(|()| entries)
+        let mut trace = Trace::new(&path, bytes, &scenario, 1)?;
+        for second in 1..=100 {
+            trace.until(second * SECOND, &mut entries)?;
+        }
+        assert!(trace.ended());
+        Ok(entries)
     }
 
     #[test]
