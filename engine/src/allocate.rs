@@ -41,7 +41,7 @@ const LEAST_HEADROOM: f64 = 0.05;
 pub(crate) const LEAST_CAPACITY: f64 = 1e-3;
 pub(crate) const MOST_CAPACITY: f64 = 1e6;
 
-/// An alternate that holds a share keeps its place against one that scores better by less than this.
+/// Scores that differ by less than this are as good: who holds a share keeps its place, and equals share.
 const STICKINESS: f64 = 5.0;
 
 /// The alternate to fill first: the best score among those that may take new entries and have room.
@@ -53,28 +53,37 @@ pub fn find_best_alternate(alternates: &[Resource], policy: &Policy) -> Option<u
     })
 }
 
-/// Fills alternates in order of score, each to `alternate_load` at most.
+/// Fills alternates in order of score, each to `alternate_load` at most. Those that are as good share by their room: a share that
+/// all lies with one of them is lost with it, and overfills it when its entries take more than was thought.
 #[must_use]
 pub fn fill(alternates: &[Resource], ask: Ask<'_>, policy: &Policy) -> Allocation {
     let mut shares = vec![0.0; alternates.len()];
     let mut left = ask.shed.clamp(0.0, 1.0);
-    for i in takers(alternates, ask.present, policy, |i| alternates[i].scores) {
-        if left <= 0.0 {
-            break;
+    let ranked = ranked(alternates, ask.present, policy, |i| alternates[i].scores);
+    let as_good = |a: &Ranked, b: &Ranked| a.holds == b.holds && a.score - b.score < STICKINESS;
+    for equals in ranked.chunk_by(as_good) {
+        let most: Vec<f64> =
+            equals.iter().map(|r| most(&alternates[r.index], r.index, &ask, policy)).collect();
+        let room: f64 = most.iter().sum();
+        let part = if room > left { left / room } else { 1.0 };
+        for (taker, most) in equals.iter().zip(most) {
+            shares[taker.index] = (most * part).min(left);
+            left -= shares[taker.index];
         }
-        let present = ask.present.get(i).copied().unwrap_or(0);
-        let unseen = ask.unseen.get(i).copied().unwrap_or(0.0);
-        let Resource { background, capacity, .. } = alternates[i];
-        let room = room(background, capacity, unseen, policy.objective.alternate_load);
-        let work = ask.work.get(i).copied().unwrap_or(1.0);
-        let mut most = (room / (ask.demand * work).max(1e-9)).min(1.0);
-        if alternates[i].freshness != Freshness::Fresh {
-            most = most.min(f64::from(present) / 1000.0);
-        }
-        shares[i] = left.min(most).min(f64::from(policy.limits.max_share_per_alternate) / 1000.0);
-        left -= shares[i];
     }
     Allocation { shares, unplaced: left.max(0.0) }
+}
+
+/// The largest share that an alternate has room for, 0 to 1.
+fn most(alternate: &Resource, i: usize, ask: &Ask<'_>, policy: &Policy) -> f64 {
+    let unseen = ask.unseen.get(i).copied().unwrap_or(0.0);
+    let room = room(alternate.background, alternate.capacity, unseen, policy.objective.alternate_load);
+    let work = ask.work.get(i).copied().unwrap_or(1.0);
+    let mut most = (room / (ask.demand * work).max(1e-9)).min(1.0);
+    if alternate.freshness != Freshness::Fresh {
+        most = most.min(f64::from(ask.present.get(i).copied().unwrap_or(0)) / 1000.0);
+    }
+    most.min(f64::from(policy.limits.max_share_per_alternate) / 1000.0)
 }
 
 /// Spreads everything over all resources that can take entries, by what each has left below saturation: what is
@@ -108,6 +117,14 @@ pub fn may_take(resource: &Resource, present: u16) -> bool {
             || (resource.freshness == Freshness::Fresh && resource.scores.stability >= STABILITY_FLOOR))
 }
 
+/// An alternate that passes its gates.
+struct Ranked {
+    score: f64,
+    index: usize,
+    /// Whether it has a share.
+    holds: bool,
+}
+
 /// The alternates that pass their gates, best first: by score, with those that hold a share before those that are
 /// hardly better. `present` is the share of each in permille (none where it ends), `scores` those to rank by.
 pub(crate) fn takers(
@@ -116,16 +133,29 @@ pub(crate) fn takers(
     policy: &Policy,
     scores: impl Fn(usize) -> Scores,
 ) -> Vec<usize> {
+    ranked(alternates, present, policy, scores).into_iter().map(|ranked| ranked.index).collect()
+}
+
+fn ranked(
+    alternates: &[Resource],
+    present: &[u16],
+    policy: &Policy,
+    scores: impl Fn(usize) -> Scores,
+) -> Vec<Ranked> {
     let present = |i: usize| present.get(i).copied().unwrap_or(0);
-    let mut ranked: Vec<(f64, usize)> = (0..alternates.len())
-        .filter(|&i| may_take(&alternates[i], present(i)))
-        .map(|i| {
-            let held = if present(i) > 0 { STICKINESS } else { 0.0 };
-            (calculate_score(&scores(i), &policy.weights) + held, i)
+    let mut ranked: Vec<Ranked> = (0..alternates.len())
+        .filter(|&index| may_take(&alternates[index], present(index)))
+        .map(|index| {
+            let holds = present(index) > 0;
+            let score =
+                calculate_score(&scores(index), &policy.weights) + if holds { STICKINESS } else { 0.0 };
+            Ranked { score, index, holds }
         })
         .collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| alternates[a.1].name.cmp(&alternates[b.1].name)));
-    ranked.into_iter().map(|(_, i)| i).collect()
+    ranked.sort_by(|a, b| {
+        b.score.total_cmp(&a.score).then_with(|| alternates[a.index].name.cmp(&alternates[b.index].name))
+    });
+    ranked
 }
 
 /// Cores left below `objective` (a load), without those that are spoken for.
@@ -179,6 +209,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn those_that_are_as_good_share_by_their_room_and_a_better_one_is_filled_alone() {
+        let scored = |name: &str, load: f64, cost: f64| {
+            let mut alternate = resource(name, load);
+            alternate.scores.cost = cost;
+            alternate
+        };
+        let got = filled(&[scored("a", 0.15, 50.0), scored("b", 0.45, 60.0)], 0.3, &[0, 0]);
+        assert!((got.shares[0] - 0.2).abs() < 1e-9 && (got.shares[1] - 0.1).abs() < 1e-9, "{got:?}");
+        let got = filled(&[scored("a", 0.15, 50.0), scored("b", 0.45, 90.0)], 0.3, &[0, 0]);
+        assert!(got.shares[0].abs() < 1e-9 && (got.shares[1] - 0.3).abs() < 1e-9, "{got:?}");
+        let all = filled(&[scored("a", 0.15, 50.0), scored("b", 0.45, 60.0)], 1.0, &[100, 200]);
+        assert!((all.unplaced - 0.1).abs() < 1e-9, "{all:?}");
+    }
+
+    #[test]
     fn what_finds_no_room_is_said() {
         let got = filled(&[resource("a", 0.7)], 0.3, &[0]);
         assert!((got.shares[0] - 0.05).abs() < 1e-9);
@@ -227,7 +272,7 @@ pub(crate) mod tests {
     fn an_alternate_whose_entries_take_three_times_the_work_gets_a_third_of_them() {
         let ask = Ask { shed: 0.5, demand: 1.0, present: &[], unseen: &[], work: &[3.0, 1.0] };
         let got = fill(&[resource("a", 0.0), resource("b", 0.0)], ask, &Policy::default());
-        assert!((got.shares[0] - 0.25).abs() < 1e-9 && (got.shares[1] - 0.25).abs() < 1e-9, "{got:?}");
+        assert!((got.shares[0] - 0.125).abs() < 1e-9 && (got.shares[1] - 0.375).abs() < 1e-9, "{got:?}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub fn pick<'a>(salt: &str, endpoints: &[&'a str], count: usize) -> Vec<&'a str>
 const TOLERANCE: f64 = 0.004;
 
 /// How much more than its share the lead may get from what is listed.
-const SLACK: f64 = 0.03;
+const SLACK: f64 = 0.05;
 
 /// A change that moves nobody by as much as this is not worth the disturbance, unless the lead gets too much.
 const SMALLEST: f64 = 0.08;
@@ -180,7 +180,7 @@ mod tests {
     fn a_share_that_slides_away_makes_few_changes_and_the_lead_never_gets_too_much() {
         let path = follow((400..=1000).rev());
         for (share, listed) in &path {
-            assert!(realised(listed)[0] <= share + 31, "{share} is realised by {listed:?}");
+            assert!(realised(listed)[0] <= share + 51, "{share} is realised by {listed:?}");
         }
         let changes = path.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
         assert!((4..=6).contains(&changes), "{changes} changes: {path:?}");
