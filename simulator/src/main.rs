@@ -70,8 +70,9 @@ fn write_golden(args: &GoldenArgs) -> anyhow::Result<()> {
 
 fn print_goals(args: &GoalsArgs) -> anyhow::Result<()> {
     let shipped = golden::shipped(&args.scenarios.scenarios)?;
-    let goals = goals::measure(&shipped, args.seeds, &ShippedModel::load()?)?;
-    Ok(write!(std::io::stdout(), "{}", goals::table(&goals))?)
+    let measured = goals::measure(&shipped, args.seeds, &ShippedModel::load()?)?;
+    let (goals, excess) = (goals::table(&measured.goals), goals::excess_tables(&measured.excess));
+    Ok(write!(std::io::stdout(), "{goals}{excess}")?)
 }
 
 fn print_speed(args: &BenchArgs) -> anyhow::Result<()> {

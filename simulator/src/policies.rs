@@ -11,6 +11,7 @@ mod oracle;
 mod p2c_peak_ewma;
 mod prequal;
 mod proportional_reactive;
+mod reactive_failover;
 mod round_robin;
 mod spread;
 mod static_weights;
@@ -34,6 +35,7 @@ pub use oracle::Oracle;
 pub use p2c_peak_ewma::P2cPeakEwma;
 pub use prequal::Prequal;
 pub use proportional_reactive::ProportionalReactive;
+pub use reactive_failover::ReactiveFailover;
 pub use round_robin::RoundRobin;
 pub use spread::Spread;
 pub use static_weights::StaticWeights;
@@ -121,7 +123,7 @@ const fn spreads(name: &'static str) -> Named {
 }
 
 /// All policies, in the order of reports.
-pub const ALL: [Named; 13] = [
+pub const ALL: [Named; 14] = [
     keeps("reactive_failover"),
     keeps("proportional_reactive"),
     keeps("headroom_weights"),
@@ -131,6 +133,7 @@ pub const ALL: [Named; 13] = [
     spreads("least_loaded"),
     spreads("p2c_peak_ewma"),
     spreads("prequal"),
+    keeps("foreshift_reactive"),
     keeps("foreshift_slices"),
     keeps("foreshift_weights"),
     keeps("foreshift_entry"),
@@ -171,7 +174,8 @@ pub fn lane(
     let fleet = Fleet::new(Arc::clone(layout));
     let route = |output| ForeshiftRoute::new(scenario, layout, model, output);
     match policy.name {
-        "reactive_failover" => Lane::boxed(policy, route(Output::Reactive), fleet),
+        "reactive_failover" => Lane::boxed(policy, ReactiveFailover::new(layout), fleet),
+        "foreshift_reactive" => Lane::boxed(policy, route(Output::Reactive), fleet),
         "foreshift_slices" => Lane::boxed(policy, route(Output::Slices), fleet),
         "foreshift_weights" => Lane::boxed(policy, route(Output::Weights), fleet),
         "foreshift_entry" => Lane::boxed(policy, ForeshiftEntry::new(scenario, layout, model), fleet),

@@ -11,9 +11,9 @@ use crate::{
 /// The operator with its node agents ([`crate::cluster`]) once a second, its shares in force after the actuation delay.
 ///
 /// It stands for three policies: `foreshift_slices` (shares as numbers of listed endpoints), `foreshift_weights` (shares
-/// as weights at a gateway), and `reactive_failover`: the same planner held on the last rung of its ladder
-/// (`forecast.strategy: Reactive`), which moves only when saturation was observed. That rival is the demo's, and a
-/// stronger one than a health check that fails over everything.
+/// as weights at a gateway), and `foreshift_reactive`: weights by the same planner held on the last rung of its ladder
+/// (`forecast.strategy: Reactive`), which moves only when saturation was observed. It shows what the forecast adds to the
+/// planner, and it is what the demo on a real cluster is held against.
 #[derive(Debug)]
 pub struct ForeshiftRoute {
     cluster: Cluster,
