@@ -43,9 +43,10 @@ trace-10gb: ## read a trace of 10 GB, in bounded memory
 	@TRACE_MEGABYTES=10240 cargo test --workspace --locked --test inputs huge
 fuzz-models: ## CASES=20000 spoilt copies of the shipped model: refused, or still answering quantiles
 	@FUZZ_CASES=$(or $(CASES),20000) cargo test --workspace --locked --test mutations
-bench-engine: build ## time of an assignment and of a plan, into target/bench/engine.json; entries a second of the simulator
+bench-engine: build ## time of an assignment and of a plan, into target/bench/engine.json; entries a second of the simulator; instructions
 	@cargo bench --locked --package foreshift-engine --bench engine
 	@$(TARGET)/debug/foreshift-simulator bench --into $(TARGET)/bench/engine.json
+	@engine/instructions/run $(TARGET)/instructions
 bench-models: build ## the figures of the models, on the traces in DATA=folder, into target/bench/models.json
 	@$(TARGET)/debug/foreshift-trainer bench --data "$(DATA)" --models models --out $(TARGET)/bench/models.json
 bench-agent: ## the agent beside prometheus-node-exporter in one run, into target/bench/agent.json
