@@ -71,7 +71,6 @@ pub(crate) struct Contender {
 
 /// What the proxies stand in front of.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_field_names, reason = "it is how many they are")]
 pub(crate) struct Resources<'a> {
     pub(crate) addresses: &'a [SocketAddr],
     /// Ours takes them for endpoints of so many resources, by turns; the first resource is the lead.
