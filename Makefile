@@ -37,8 +37,8 @@ test-e2e: ## the demo on the local cluster, then the tests that need it installe
 	@$(TEST) e2e
 
 .PHONY: fuzz fuzz-models trace-10gb bench-engine bench-agent bench-models golden goals
-fuzz: ## the laws of the engine and the agent's parsers on CASES=1000000 random worlds, files and pages, and a tenth as many spoilt scenarios and traces
-	@FUZZ_CASES=$(or $(CASES),1000000) cargo test --workspace --locked --test laws --test inputs --lib fuzz
+fuzz: ## the engine's laws, the agent's parsers, batches and heads before the router, on CASES=1000000 each, and a tenth as many spoilt scenarios and traces
+	@FUZZ_CASES=$(or $(CASES),1000000) cargo test --workspace --locked --test laws --test inputs --test proxy --lib fuzz
 trace-10gb: ## read a trace of 10 GB, in bounded memory
 	@TRACE_MEGABYTES=10240 cargo test --workspace --locked --test inputs huge
 fuzz-models: ## CASES=20000 spoilt copies of the shipped model: refused, or still answering quantiles

@@ -15,6 +15,12 @@ pub struct Args {
     /// Where entries come in, by HTTP/1.1 or HTTP/2.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// A file with the certificate of the listener and those that vouch for it, in PEM; then entries come by TLS only. Read anew when it changes.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// A file with the certificate's private key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// Where health, metrics and the last decisions are served.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9101")]
     pub admin: SocketAddr,
@@ -60,6 +66,9 @@ pub struct Args {
     /// Bytes of one body that are kept to send them once more; longer ones are sent once.
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().kept_each)]
     pub retry_bytes: usize,
+    /// Part of the entries that the access log tells of, 0 to 1: a line each under the name `access`, which --log can turn off.
+    #[arg(long, value_name = "PART", default_value = "0", value_parser = part)]
+    pub access_log: f64,
     /// How long to go on accepting after SIGTERM, until everybody knows that this replica leaves.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     pub leave_after: Duration,
@@ -93,6 +102,7 @@ impl Args {
             head: self.head_timeout,
             connections: self.connections,
             kept_each: self.retry_bytes,
+            told: self.access_log,
             ..Limits::default()
         }
     }
@@ -114,6 +124,13 @@ fn exploration(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "give a part from 0 to 0.03".into())
 }
 
+fn part(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|part| (0.0..=1.0).contains(part))
+        .ok_or_else(|| "give a part from 0 to 1".into())
+}
+
 fn time(text: &str) -> Result<Duration, String> {
     Ok(text.parse::<Span>()?.get())
 }
@@ -130,9 +147,14 @@ mod tests {
         let parsed = |args: &[&str]| Args::try_parse_from(std::iter::once(&"router").chain(args));
         let args = parsed(&["--route", "shop/journal", "--explore", "0"]).unwrap();
         assert_eq!((args.route.unwrap().to_string().as_str(), args.explore), ("shop/journal", 0.0));
-        for wrong in
-            [["--route", "journal"], ["--explore", "0.5"], ["--explore", "NaN"], ["--answer-timeout", "soon"]]
-        {
+        for wrong in [
+            ["--route", "journal"],
+            ["--explore", "0.5"],
+            ["--explore", "NaN"],
+            ["--answer-timeout", "soon"],
+            ["--tls-cert", "x"],
+            ["--access-log", "2"],
+        ] {
             assert!(parsed(&wrong).is_err(), "{wrong:?}");
         }
     }

@@ -32,7 +32,10 @@ pub use decisions::{Counts, Reason, Recent, Tally, Times};
 use heart::{Chosen, Heart};
 pub use seen::{ClassSeen, Seen};
 
-use crate::standing::Standing;
+use crate::{
+    entry::trace::Trace,
+    standing::{Protocol, Standing},
+};
 
 /// An entry, as far as a choice needs it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +46,10 @@ pub struct Entry<'a> {
     pub class: &'a str,
     /// Its length, where that is known.
     pub bytes: Option<u64>,
+    /// It is a batch of entries; how many, [`Held::measured`] tells when it has passed.
+    pub batch: bool,
+    /// The trace that it belongs to.
+    pub trace: Option<Trace>,
 }
 
 /// How a process assigns.
@@ -63,6 +70,8 @@ pub struct Choice {
     pub place: usize,
     /// The endpoint.
     pub endpoint: SocketAddr,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// What decided.
     pub reason: Reason,
     /// Predicted work, in seconds of one core; zero where nothing is known.
@@ -245,6 +254,11 @@ impl Held {
     /// Says what became of the entry.
     pub fn finish(mut self, outcome: Outcome) {
         self.end(outcome);
+    }
+
+    /// All of it has passed, and these are its length and, of a batch, its entries: what is learned is of these.
+    pub fn measured(&mut self, bytes: u64, entries: Option<u64>) {
+        self.chosen.measured(bytes, entries);
     }
 
     /// It was acknowledged, after this long as its sender says.

@@ -32,7 +32,8 @@ impl Desk for Routes {
                 class::of(head, &classify.unwrap_or_default())
             }
         };
-        let entry = Entry { id: "", class: &class, bytes: (asked.bytes > 0).then_some(asked.bytes) };
+        let bytes = (asked.bytes > 0).then_some(asked.bytes);
+        let entry = Entry { class: &class, bytes, ..Entry::default() };
         let (choice, held) = assigner.assign(&entry, &[], asked.within).map_err(|refusal| match refusal {
             Refusal::NoEndpoint => desk::Refusal::NoEndpoint(asked.route.to_owned()),
             Refusal::TooMany => desk::Refusal::Overloaded(LATER),

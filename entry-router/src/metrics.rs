@@ -11,13 +11,13 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::{Registry, Unit},
 };
 
 use crate::{
-    assigner::{Outcome, Reason, Tally},
+    assigner::{Counts, Outcome, Reason, Tally},
     observed::Writes,
     proxy::Figures,
     routes::Routes,
@@ -97,7 +97,7 @@ impl Collected {
     fn assignments(&self, encoder: &mut DescriptorEncoder<'_>, tallies: &[(Key, Tally)]) -> fmt::Result {
         let mut family = encoder.encode_descriptor(
             "assignments",
-            "Entries by what decided on their resource",
+            "Requests by what decided on their resource",
             None,
             MetricType::Counter,
         )?;
@@ -114,20 +114,21 @@ impl Collected {
         }
         let mut family = encoder.encode_descriptor(
             "entries",
-            "Entries by what became of them",
+            "Entries by what became of them, those of batches included",
             None,
             MetricType::Counter,
         )?;
         for (key, counts) in each(tallies) {
-            for (outcome, count) in Outcome::ALL.iter().zip(counts.outcomes).filter(|(_, count)| *count > 0) {
-                let labels = Ended {
-                    namespace: key.namespace.clone(),
-                    route: key.name.clone(),
-                    resource: counts.resource.to_string(),
-                    outcome: outcome.name(),
-                };
-                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
-            }
+            ended(&mut family, key, counts, counts.entries)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "requests",
+            "Requests by what became of them: each brings an entry or a batch",
+            None,
+            MetricType::Counter,
+        )?;
+        for (key, counts) in each(tallies) {
+            ended(&mut family, key, counts, counts.outcomes)?;
         }
         Ok(())
     }
@@ -144,7 +145,7 @@ impl Collected {
         let retries = ConstCounter::new(self.figures.retries.load(Ordering::Relaxed));
         retries.encode(encoder.encode_descriptor(
             "retries",
-            "Entries sent once more",
+            "Requests sent once more",
             None,
             MetricType::Counter,
         )?)?;
@@ -158,14 +159,36 @@ impl Collected {
     }
 }
 
+fn ended(
+    family: &mut MetricEncoder<'_>,
+    key: &Key,
+    counts: &Counts,
+    by_outcome: [u64; Outcome::ALL.len()],
+) -> fmt::Result {
+    for (outcome, count) in Outcome::ALL.iter().zip(by_outcome).filter(|(_, count)| *count > 0) {
+        let labels = Ended {
+            namespace: key.namespace.clone(),
+            route: key.name.clone(),
+            resource: counts.resource.to_string(),
+            outcome: outcome.name(),
+        };
+        ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
 fn routes(encoder: &mut DescriptorEncoder<'_>, tallies: &[(Key, Tally)]) -> fmt::Result {
     let of = |key: &Key| OfRoute { namespace: key.namespace.clone(), route: key.name.clone() };
-    let mut family = encoder.encode_descriptor("in_flight", "Entries under way", None, MetricType::Gauge)?;
+    let mut family = encoder.encode_descriptor("in_flight", "Requests under way", None, MetricType::Gauge)?;
     for (key, tally) in tallies {
         ConstGauge::new(tally.in_flight as u64).encode(family.encode_family(&of(key))?)?;
     }
-    let mut family =
-        encoder.encode_descriptor("refusals", "Entries that nobody could take", None, MetricType::Counter)?;
+    let mut family = encoder.encode_descriptor(
+        "refusals",
+        "Requests that nobody could take",
+        None,
+        MetricType::Counter,
+    )?;
     for (key, tally) in tallies {
         ConstCounter::new(tally.refusals).encode(family.encode_family(&of(key))?)?;
     }
@@ -212,7 +235,7 @@ fn quantiles(encoder: &mut DescriptorEncoder<'_>, tallies: &[(Key, Tally)]) -> f
     Ok(())
 }
 
-fn each(tallies: &[(Key, Tally)]) -> impl Iterator<Item = (&Key, &crate::assigner::Counts)> {
+fn each(tallies: &[(Key, Tally)]) -> impl Iterator<Item = (&Key, &Counts)> {
     tallies.iter().flat_map(|(key, tally)| tally.resources.iter().map(move |counts| (key, counts)))
 }
 
@@ -234,7 +257,7 @@ mod tests {
         let text = |n: u32| {
             for i in 0..n {
                 let class = format!("class-{i}");
-                let entry = Entry { id: &class, class: &class, bytes: Some(i.into()) };
+                let entry = Entry { id: &class, class: &class, bytes: Some(i.into()), ..Entry::default() };
                 assigner.assign(&entry, &[], None).unwrap().1.finish(Outcome::Acknowledged);
             }
             let mut text = String::new();

@@ -24,13 +24,16 @@ use crate::{
     doors::Doors,
     metrics,
     observed::{Writer, Writes},
-    proxy::Proxy,
+    proxy::{Proxy, tls::Tls},
     routes::Routes,
     standing::{Standing, cluster, file},
 };
 
 /// How often the standing is read.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often the files of the certificate are looked at. The kubelet takes about a minute to bring a new Secret.
+const RENEW: Duration = Duration::from_secs(10);
 
 /// The client logs every failed call as an error; whoever called says what fails and what becomes of it.
 const QUIET: &str = "kube_client::client::builder=off";
@@ -53,11 +56,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (stopper, stop) = shutdown::channel();
     let threads =
         args.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
-    let proxy = Proxy::start(args.listen, threads, &routes, args.route.as_ref(), args.limits(), &stop)
+    let tls = tls(args)?;
+    let route = args.route.as_ref();
+    let proxy = Proxy::start(args.listen, threads, &routes, route, args.limits(), tls.as_ref(), &stop)
         .with_context(|| format!("cannot listen on {}; give --listen another address", args.listen))?;
     let doors = Doors::open(args, &routes, &stop)?;
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ended = control.block_on(control_until_stopped(args, &routes, &proxy, &stopper, stop));
+    let ended = control.block_on(control_until_stopped(args, &routes, &proxy, tls, &stopper, stop));
     // However it ended, what is under way ends first.
     stopper.stop();
     doors.join();
@@ -69,6 +74,7 @@ async fn control_until_stopped(
     args: &Args,
     routes: &Routes,
     proxy: &Proxy,
+    tls: Option<Arc<Tls>>,
     stopper: &Stopper,
     stop: Stop,
 ) -> anyhow::Result<()> {
@@ -83,6 +89,9 @@ async fn control_until_stopped(
     let service = args.service.clone();
     let (ticking, told) = (routes.clone(), ready.clone());
     tasks.spawn(tick(source, service, ticking, told, stop).map(|()| "the tick"));
+    if let Some(tls) = tls {
+        tasks.spawn(renew(tls, ground.clone()));
+    }
     let result = tokio::select! {
         asked = shutdown::signal() => asked.context("signals cannot be received"),
         ended = tasks.join_next() => Err(anyhow::anyhow!("{} ended unasked", name_of(ended))),
@@ -172,6 +181,29 @@ async fn tick(
         }
         routes.update(source.standings(service.as_ref(), Timestamp::now()));
         ready.set(true);
+    }
+}
+
+fn tls(args: &Args) -> anyhow::Result<Option<Arc<Tls>>> {
+    let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
+    let tls =
+        Tls::read(certificate, key).context("--tls-cert and --tls-key are no certificate with its key")?;
+    Ok(Some(Arc::new(tls)))
+}
+
+/// Follows the files of the certificate until `stop`.
+async fn renew(tls: Arc<Tls>, mut stop: Stop) -> &'static str {
+    let mut looks = tokio::time::interval(RENEW);
+    loop {
+        tokio::select! {
+            () = stop.requested() => return "the renewal of the certificate",
+            _ = looks.tick() => {}
+        }
+        match tls.refresh() {
+            Ok(true) => info!("the certificate was renewed"),
+            Ok(false) => {}
+            Err(error) => warn!(%error, "the certificate stays as it was"),
+        }
     }
 }
 

@@ -1,8 +1,9 @@
-//! The proxy door: HTTP/1.1 and HTTP/2 (prior knowledge) in, HTTP/1.1 out.
+//! The proxy door: HTTP/1.1 and HTTP/2 (prior knowledge), on either side.
 //!
 //! Each thread has a listener on the same port, a runtime, and connections of its own, so a request stays on one
 //! core; what they share is the assigner. [`forward`] is the way of one entry.
 
+pub mod access;
 mod answer;
 mod budget;
 pub(crate) mod forward;
@@ -10,6 +11,9 @@ pub(crate) mod headers;
 mod listen;
 pub(crate) mod pool;
 pub(crate) mod source;
+mod streams;
+pub mod tls;
+pub(crate) mod verdict;
 
 use std::{
     net::SocketAddr,
@@ -29,9 +33,11 @@ use crate::{
     shadow::{self, Queue},
     standing::Key,
 };
+use access::Sampling;
 use budget::Budget;
 use pool::Pool;
 use source::Keeping;
+use tls::Tls;
 
 /// Bounds of the proxy.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +63,8 @@ pub struct Limits {
     pub retries: f64,
     /// Of the copies that alternates are tried with.
     pub shadow: shadow::Limits,
+    /// Part of the entries that the access log tells of, 0 to 1.
+    pub told: f64,
 }
 
 /// The listening threads.
@@ -86,6 +94,8 @@ struct Worker {
     routes: Routes,
     route: Option<Key>,
     limits: Limits,
+    tls: Option<Arc<Tls>>,
+    sampling: Sampling,
     pool: Pool,
     budget: Mutex<Budget>,
     keeping: Arc<Keeping>,
@@ -108,12 +118,14 @@ impl Default for Limits {
             kept: 64 << 20,
             retries: 0.2,
             shadow: shadow::Limits::default(),
+            told: 0.0,
         }
     }
 }
 
 impl Proxy {
-    /// Listens on `address` with as many threads as asked for, for one route or for all by their target's host.
+    /// Listens on `address` with as many threads as asked for, for one route or for all by their target's host; with TLS
+    /// and nothing else where there is a certificate.
     ///
     /// # Errors
     /// If the port is taken or a thread cannot be started.
@@ -123,6 +135,7 @@ impl Proxy {
         routes: &Routes,
         route: Option<&Key>,
         limits: Limits,
+        tls: Option<&Arc<Tls>>,
         stop: &Stop,
     ) -> std::io::Result<Self> {
         let figures = Arc::new(Figures::default());
@@ -136,6 +149,8 @@ impl Proxy {
                 routes: routes.clone(),
                 route: route.cloned(),
                 limits: Limits { connections: limits.connections.div_ceil(threads.max(1)), ..limits },
+                tls: tls.cloned(),
+                sampling: Sampling::new(limits.told),
                 pool: Pool::default(),
                 budget: Mutex::new(Budget::new(limits.retries)),
                 keeping: Arc::clone(&keeping),

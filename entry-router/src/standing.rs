@@ -8,6 +8,7 @@ use std::{net::SocketAddr, time::Duration};
 use foreshift_api::JournalRouteSpec;
 use foreshift_engine::{decision::Phase, policy::Policy, resource::Resource};
 pub use foreshift_operator::route::Key;
+use serde::Deserialize;
 
 /// One route at one tick.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,10 +38,24 @@ pub struct Member {
     pub endpoints: Vec<SocketAddr>,
     /// Where shadow copies go: the same, unless the route names a port for them.
     pub shadow_endpoints: Vec<SocketAddr>,
+    /// What they speak.
+    pub protocol: Protocol,
     /// Its share in the operator's plan, permille.
     pub share: u16,
     /// How warm it is as the operator tells, 0 to 1; `None` where nobody does, and the router counts the time itself.
     pub warm: Option<f64>,
+}
+
+/// How entries are sent to a resource. gRPC calls go by HTTP/2 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    #[serde(rename = "http1")]
+    Http1,
+    /// HTTP/2 by prior knowledge.
+    #[serde(rename = "h2c")]
+    Http2,
 }
 
 impl Standing {

@@ -84,7 +84,7 @@ pub struct JournalRouteSpec {
     #[x_kube(validation = Rule::new("double(self.maxErrorRatio) >= 0.0 && double(self.maxErrorRatio) <= 1.0")
         .message("maxErrorRatio is a ratio from \"0\" to \"1\""))]
     pub shadow: Option<Shadow>,
-    /// Where an entry's type, source and destination are read from; used by the entry router.
+    /// Where an entry's type, source, destination and steps are read from; used by the entry router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classify: Option<Classify>,
     /// Metrics of the resources' pods that tell how long entries take and which fail. Absent: nobody asks the pods.
@@ -310,6 +310,9 @@ pub struct Classify {
     /// Where the entry goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination: Option<HeaderName>,
+    /// The processing steps that the entry goes through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<HeaderName>,
 }
 
 /// A header by name.

@@ -6,6 +6,7 @@ use foreshift_engine::assign;
 use serde::{Serialize, Serializer};
 
 use super::Outcome;
+use crate::entry::trace::Trace;
 
 /// Decisions kept.
 const KEPT: usize = 256;
@@ -33,6 +34,9 @@ pub struct Recent {
     pub age: f64,
     /// The entry's id, cut off where it is long.
     pub id: String,
+    /// The trace that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// Its class as it was counted.
     pub class: String,
     /// Its length, where it was known.
@@ -53,14 +57,14 @@ pub struct Recent {
     pub load: f64,
 }
 
-/// Sums over the entries of a route.
+/// Sums over what a route was sent.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// By resource.
     pub resources: Vec<Counts>,
-    /// Entries under way.
+    /// Requests under way.
     pub in_flight: usize,
-    /// Entries that went nowhere.
+    /// Requests that went nowhere.
     pub refusals: u64,
     /// How long decisions took.
     pub times: Times,
@@ -73,10 +77,12 @@ pub struct Tally {
 pub struct Counts {
     /// Its name.
     pub resource: Arc<str>,
-    /// Entries by what decided, in the order of [`Reason::ALL`].
+    /// Requests by what decided, in the order of [`Reason::ALL`].
     pub reasons: [u64; Reason::ALL.len()],
-    /// Entries by what became of them, in the order of [`Outcome::ALL`].
+    /// Requests by what became of them, in the order of [`Outcome::ALL`].
     pub outcomes: [u64; Outcome::ALL.len()],
+    /// Entries in them; a batch that did not pass whole is one.
+    pub entries: [u64; Outcome::ALL.len()],
     /// Predicted work of all, in seconds of one core.
     pub predicted: f64,
     /// Copies that it was sent, by what became of them, in the same order.
@@ -160,6 +166,7 @@ pub(super) struct Ring(VecDeque<Record>);
 pub(super) struct Record {
     pub(super) at: Duration,
     pub(super) id: Id,
+    pub(super) trace: Option<Trace>,
     pub(super) class: usize,
     pub(super) bytes: Option<u64>,
     pub(super) place: usize,
@@ -288,6 +295,7 @@ mod tests {
             ring.push(Record {
                 at: Duration::ZERO,
                 id: Id::new(""),
+                trace: None,
                 class: n,
                 bytes: None,
                 place: 0,

@@ -13,9 +13,9 @@ use super::{
     Choice, Entry, Outcome, Refusal, Settings,
     decisions::{Counts, Id, Reason, Recent, Record, Ring, Tally, Times},
     endpoints::Endpoints,
-    prior::Prior,
+    prior::{Entries, Prior, Size},
 };
-use crate::standing::Standing;
+use crate::standing::{Protocol, Standing};
 use copies::Copies;
 pub(super) use copies::CopyOrder;
 
@@ -40,6 +40,7 @@ pub(super) struct Heart {
 #[derive(Debug, Default)]
 struct Member {
     endpoints: Endpoints,
+    protocol: Protocol,
     counts: Counts,
     /// Its place in the standing; none when it is no longer of the route.
     listed: Option<usize>,
@@ -57,7 +58,7 @@ pub(super) struct Chosen {
     hint: usize,
     place: usize,
     class: usize,
-    bytes: Option<u64>,
+    size: Size,
     prior: f64,
     impact: f64,
     reason: Reason,
@@ -122,6 +123,7 @@ impl Heart {
             }
             member.listed = Some(i);
             member.endpoints.update(&listed.endpoints);
+            member.protocol = listed.protocol;
         }
         self.standing = Some(standing);
     }
@@ -141,7 +143,9 @@ impl Heart {
             return Err(self.refuse(Refusal::TooMany));
         }
         let class = self.class(entry.class, now);
-        let prior = self.priors.get(class).map_or(0.0, |prior| prior.predict(entry.bytes));
+        let entries = if entry.batch { Entries::Uncounted } else { Entries::One };
+        let size = Size { bytes: entry.bytes, entries };
+        let prior = self.prior(class, size);
         let random = self.draw();
         let impact = |place: usize| self.impacts.predict(class, place, prior);
         let explored = if tried.is_empty() && within.is_none() && chance(random) < settings.explore {
@@ -172,7 +176,7 @@ impl Heart {
             return Err(self.refuse(Refusal::NoEndpoint));
         };
         let impact = self.impacts.predict(class, place, prior);
-        Ok(Chosen { endpoint, hint, place, class, bytes: entry.bytes, prior, impact, reason })
+        Ok(Chosen { endpoint, hint, place, class, size, prior, impact, reason })
     }
 
     /// An alternate with room, if the one that was drawn has some.
@@ -200,8 +204,9 @@ impl Heart {
     }
 
     pub(super) fn start(&mut self, chosen: &Chosen, entry: &Entry<'_>, now: Duration) -> Ticket {
-        let Chosen { class, bytes, place, reason, impact, .. } = *chosen;
-        self.ring.push(Record { at: now, id: Id::new(entry.id), class, bytes, place, reason, impact });
+        let Chosen { class, place, reason, impact, .. } = *chosen;
+        let Entry { bytes, trace, .. } = *entry;
+        self.ring.push(Record { at: now, id: Id::new(entry.id), trace, class, bytes, place, reason, impact });
         if let Some(member) = self.members.get_mut(place) {
             member.counts.reasons[reason.place()] += 1;
             member.counts.predicted += impact;
@@ -225,19 +230,22 @@ impl Heart {
             member.endpoints.finish(chosen.hint, chosen.endpoint, outcome.of_endpoint(), now);
             member.counts.outcomes[outcome as usize] += 1;
             member.served = member.served.saturating_add(u32::from(outcome == Outcome::Acknowledged));
+            member.counts.entries[outcome as usize] += chosen.entries();
         }
         let service = self.candidates.finish(ticket, outcome.into(), now);
         match outcome {
             Outcome::Refused | Outcome::Cancelled => {}
             Outcome::Acknowledged | Outcome::Failed | Outcome::Unreachable => {
-                if chosen.prior > 0.0 {
-                    self.impacts.observe(chosen.class, chosen.place, chosen.prior, service, now);
+                // By now more is known of its size.
+                let prior = self.prior(chosen.class, chosen.size);
+                if prior > 0.0 {
+                    self.impacts.observe(chosen.class, chosen.place, prior, service, now);
                 }
                 if let Some(service) = service {
                     if self.priors.len() <= chosen.class {
                         self.priors.resize_with(chosen.class + 1, Prior::default);
                     }
-                    self.priors[chosen.class].observe(chosen.bytes, service);
+                    self.priors[chosen.class].observe(chosen.size, service);
                 }
             }
         }
@@ -245,6 +253,10 @@ impl Heart {
 
     pub(super) fn took(&mut self, time: Duration) {
         self.times.observe(time);
+    }
+
+    fn prior(&self, class: usize, size: Size) -> f64 {
+        self.priors.get(class).map_or(0.0, |prior| prior.predict(size))
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Refusal {
@@ -278,9 +290,10 @@ impl Heart {
     }
 
     pub(super) fn tell(&self, chosen: &Chosen) -> Choice {
-        let resource = self.members.get(chosen.place).map(|member| Arc::clone(&member.counts.resource));
+        let member = self.members.get(chosen.place);
         Choice {
-            resource: resource.unwrap_or_default(),
+            resource: member.map(|member| Arc::clone(&member.counts.resource)).unwrap_or_default(),
+            protocol: member.map_or_else(Protocol::default, |member| member.protocol),
             place: chosen.place,
             endpoint: chosen.endpoint,
             reason: chosen.reason,
@@ -300,6 +313,7 @@ impl Heart {
             Some(Recent {
                 age: now.saturating_sub(record.at).as_secs_f64(),
                 id: record.id.text(),
+                trace: record.trace,
                 class: class_of(record.class),
                 bytes: record.bytes,
                 resource: member.counts.resource.to_string(),
@@ -321,6 +335,21 @@ impl Heart {
             refusals: self.refusals,
             times: self.times.clone(),
             copies_without_room: self.copies_without_room(),
+        }
+    }
+}
+
+impl Chosen {
+    /// What the request was found to bring when it passed.
+    pub(super) fn measured(&mut self, bytes: u64, entries: Option<u64>) {
+        self.size = Size { bytes: Some(bytes), entries: entries.map_or(Entries::One, Entries::Counted) };
+    }
+
+    /// Entries as they are counted: a batch that did not pass whole is one.
+    fn entries(&self) -> u64 {
+        match self.size.entries {
+            Entries::Counted(entries) => entries,
+            Entries::One | Entries::Uncounted => 1,
         }
     }
 }

@@ -32,6 +32,7 @@ fn member(name: &str, cores: f64, ports: &[u16]) -> Member {
         resource: Resource::from_nodes(name, &[node], Readiness::Inconclusive),
         shadow_endpoints: endpoints.clone(),
         endpoints,
+        protocol: Protocol::default(),
         share: 0,
         warm: Some(1.0),
     }
@@ -61,7 +62,7 @@ fn assigner(explore: f64, members: Vec<Member>) -> Assigner {
     assigner
 }
 
-const ENTRY: Entry<'static> = Entry { id: "e", class: "audit", bytes: Some(1024) };
+const ENTRY: Entry<'static> = Entry { id: "e", class: "audit", bytes: Some(1024), batch: false, trace: None };
 
 #[test]
 fn the_lead_has_entries_until_it_is_full_then_the_alternate_and_a_dropped_ticket_gives_its_room_back() {
@@ -162,6 +163,25 @@ fn work_is_learned_by_class_and_length_and_decisions_can_be_looked_at() {
     assert_eq!((recent.len(), recent[0].class.as_str(), recent[0].id.as_str()), (2, "audit", "e"));
     let json = serde_json::to_value(&recent[0]).unwrap();
     assert_eq!((&json["reason"], &json["resource"]), (&"LeadHasHeadroom".into(), &"a".into()));
+}
+
+#[test]
+fn a_batch_is_counted_and_learned_by_the_entries_that_were_in_it() {
+    let assigner = assigner(0.0, vec![member("a", 8.0, &[1]), member("b", 8.0, &[2])]);
+    let batch = Entry { bytes: Some(50_000), batch: true, ..ENTRY };
+    let (_, mut held) = assigner.assign(&batch, &[], None).unwrap();
+    held.measured(50_000, Some(500));
+    held.finish(Outcome::Acknowledged);
+    drop(assigner.assign(&batch, &[], None).unwrap());
+    let acknowledged = |tally: &Tally| tally.resources[0].entries[Outcome::Acknowledged as usize];
+    let tally = assigner.tally();
+    assert_eq!(acknowledged(&tally), 500);
+    assert_eq!(tally.resources[0].entries[Outcome::Cancelled as usize], 1, "it never passed");
+    let impact = |entry: &Entry<'_>| assigner.choose(entry, &[], None).unwrap().impact;
+    let (whole, half) = (impact(&batch), impact(&Entry { bytes: Some(25_000), ..batch }));
+    assert!((whole / half - 2.0).abs() < 1e-6, "{whole} is twice {half}");
+    let single = impact(&Entry { bytes: Some(100), ..ENTRY });
+    assert!((whole / single - 500.0).abs() < 1e-3, "{whole} is 500 times {single}");
 }
 
 #[test]

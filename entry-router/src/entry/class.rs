@@ -26,7 +26,8 @@ pub fn of<'a>(head: &'a request::Parts, classify: &Classify) -> Cow<'a, str> {
 }
 
 fn names(classify: &Classify) -> impl Iterator<Item = Option<&HeaderName>> {
-    [classify.type_.as_ref(), classify.source.as_ref(), classify.destination.as_ref()].into_iter()
+    let Classify { type_, source, destination, steps } = classify;
+    [type_.as_ref(), source.as_ref(), destination.as_ref(), steps.as_ref()].into_iter()
 }
 
 fn media_type(headers: &HeaderMap) -> Cow<'_, str> {
@@ -69,6 +70,11 @@ mod tests {
         assert_eq!(classed(&both, &[("x-entry-type", "audit"), ("x-from", "pos")]), "audit/pos");
         assert_eq!(classed(&both, &[("x-from", "pos")]), "/pos");
         assert_eq!(classed(&both, &[]), "");
+        let steps = Classify { steps: Some(named("x-steps")), ..type_only.clone() };
+        assert_eq!(
+            classed(&steps, &[("x-entry-type", "audit"), ("x-steps", "sign,index")]),
+            "audit/sign,index"
+        );
         assert_eq!(classed(&type_only, &[("x-entry-type", &"a".repeat(500))]).len(), LONGEST);
     }
 

@@ -11,7 +11,12 @@ use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::pool::{Connection, Pool};
+use super::{
+    access::Line,
+    pool::{Connection, Pool},
+    source::Source,
+    verdict,
+};
 use crate::assigner::{Held, Outcome};
 
 /// The body of an answer.
@@ -39,6 +44,8 @@ pub(super) struct Rest {
     pub(super) pool: Pool,
     pub(super) held: Held,
     pub(super) outcome: Outcome,
+    pub(super) source: Source,
+    pub(super) line: Option<Box<Line>>,
 }
 
 /// Why an answer ends early.
@@ -58,15 +65,25 @@ impl Answer {
 
 impl Relayed {
     fn complete(&mut self) {
-        if let Some(Rest { connection, pool, held, outcome }) = self.rest.take() {
+        if let Some(Rest { connection, pool, mut held, outcome, source, mut line }) = self.rest.take() {
             pool.give_back(connection);
+            let measured = source.measured();
+            if let Some((bytes, entries)) = measured {
+                held.measured(bytes, entries);
+            }
             held.finish(outcome);
+            if let Some(line) = &mut line {
+                line.ended(outcome, measured);
+            }
         }
     }
 
     fn broken(&mut self) {
-        if let Some(rest) = self.rest.take() {
-            rest.held.finish(Outcome::Failed);
+        if let Some(Rest { held, mut line, .. }) = self.rest.take() {
+            held.finish(Outcome::Failed);
+            if let Some(line) = &mut line {
+                line.ended(Outcome::Failed, None);
+            }
         }
     }
 
@@ -74,6 +91,9 @@ impl Relayed {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.wait = None;
+                if let (Some(trailers), Some(rest)) = (frame.trailers_ref(), &mut self.rest) {
+                    rest.outcome = verdict::of_call(trailers).unwrap_or(rest.outcome);
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {

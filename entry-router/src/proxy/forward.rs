@@ -5,21 +5,26 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request, response,
+};
 use hyper::body::{Body, Incoming};
 use tracing::debug;
 
 use super::{
     Worker,
+    access::Line,
     answer::{self, Answer, Rest, deadline},
     headers::{self, ENTRY_ID},
     pool::Connection,
     source::{Source, Waiting},
+    verdict,
 };
 use crate::{
     assigner::{Assigner, Choice, Entry, Held, Outcome, Refusal},
-    entry::class,
+    entry::{class, count::Format, trace::Trace},
     shadow::Draft,
+    standing::Protocol,
 };
 
 /// Resources that one entry is sent to at most.
@@ -57,15 +62,23 @@ pub(super) async fn forward(worker: &Arc<Worker>, request: Request<Incoming>) ->
     }
     let class = class::of(&head, &assigner.classify()).into_owned();
     let bytes = length(&head.headers, &body);
-    headers::to_resource(&mut head);
+    let format = Format::of(&head);
+    let trace = Trace::of(&head.headers);
+    let is_call = is_call(&head);
+    headers::strip_request(&mut head);
     let safe = is_safe_to_repeat(&head);
     let id = entry_id(&mut head.headers, worker);
     let again = safe.then(|| head.clone());
-    let entry = Entry { id: id.to_str().unwrap_or_default(), class: &class, bytes };
-    let copied = assigner.may_copy(entry.id);
-    let source = Source::new(body, safe || copied, &worker.keeping);
-    let exchange = Exchange { worker, assigner: &assigner, entry, copied, source };
-    exchange.run(head, again).await
+    let entry =
+        Entry { id: id.to_str().unwrap_or_default(), class: &class, bytes, batch: format.is_some(), trace };
+    // Copies go by HTTP/1.1, which calls cannot.
+    let copied = !is_call && assigner.may_copy(entry.id);
+    let source = Source::new(body, safe || copied, &worker.keeping, format);
+    let line = worker.sampling.line(&entry);
+    let mut exchange = Exchange { worker, assigner: &assigner, entry, copied, source, is_call, line };
+    let answer = exchange.run(head, again).await;
+    exchange.tell(answer.status());
+    answer
 }
 
 struct Exchange<'a> {
@@ -75,10 +88,13 @@ struct Exchange<'a> {
     /// It may be among those that are copied for an alternate.
     copied: bool,
     source: Source,
+    /// By gRPC, which is HTTP/2 whatever is known of the resource.
+    is_call: bool,
+    line: Option<Box<Line>>,
 }
 
 impl Exchange<'_> {
-    async fn run(&self, head: request::Parts, again: Option<request::Parts>) -> Response<Answer> {
+    async fn run(&mut self, head: request::Parts, again: Option<request::Parts>) -> Response<Answer> {
         let mut tried = Vec::new();
         let mut next = Some(head);
         let mut attempts = 0;
@@ -89,6 +105,9 @@ impl Exchange<'_> {
                 Err(refusal) => return refused(refusal),
             };
             attempts += 1;
+            if let Some(line) = &mut self.line {
+                line.assigned(&choice);
+            }
             let more = attempts < MOST_ATTEMPTS;
             let resource = &choice.resource;
             let copy = (self.copied && attempts == 1).then(|| Draft::of(&held, &self.entry, &head)).flatten();
@@ -98,13 +117,13 @@ impl Exchange<'_> {
             }
             match attempt {
                 Attempt::Answered(answered, connection) => {
-                    let status = answered.status();
-                    if turned_away(status) && more && self.may_repeat(again.as_ref()) {
+                    let (answered, body) = answered.into_parts();
+                    if verdict::turned_away(&answered) && more && self.may_repeat(again.as_ref()) {
                         held.finish(Outcome::Failed);
-                        why = format!("resource {resource} answered {status}");
+                        why = format!("resource {resource} answered {}", answered.status);
                         next.clone_from(&again);
                     } else {
-                        return self.relay(answered, connection, held);
+                        return self.relay(answered, body, connection, held);
                     }
                 }
                 Attempt::Unsent(head, error) => {
@@ -150,26 +169,33 @@ impl Exchange<'_> {
     }
 
     async fn attempt(&self, choice: &Choice, mut head: request::Parts) -> Attempt {
-        let worker = self.worker;
+        let (pool, limits) = (&self.worker.pool, &self.worker.limits);
+        let protocol = if self.is_call { Protocol::Http2 } else { choice.protocol };
+        headers::speak(&mut head, protocol);
         loop {
-            let mut connection = match worker.pool.waiting(choice.endpoint) {
-                Some(connection) => connection,
-                None => match worker.pool.connect(choice.endpoint, worker.limits.connect).await {
-                    Ok(connection) => connection,
-                    Err(error) => return Attempt::Unsent(head, error.to_string()),
-                },
+            let mut connection = match pool.get(choice.endpoint, protocol, limits.connect).await {
+                Ok(connection) => connection,
+                Err(error) => return Attempt::Unsent(head, error.to_string()),
             };
             let request = Request::from_parts(head, self.source.attempt());
-            let sent = connection.sender.try_send_request(request);
-            match self.in_time(sent).await {
+            let sent = self.in_time(connection.send(request)).await;
+            match sent {
                 Ok(Ok(answered)) => return Attempt::Answered(answered, connection),
-                Ok(Err(mut error)) => match error.take_message() {
-                    // A connection that waited was closed from the other end meanwhile: there are others.
-                    Some(unsent) if connection.reused => head = unsent.into_parts().0,
-                    Some(unsent) => return Attempt::Unsent(unsent.into_parts().0, error.error().to_string()),
-                    None => return Attempt::Broken(error.error().to_string()),
-                },
-                Err(Waiting::Resource) => return Attempt::Late,
+                Ok(Err(mut error)) => {
+                    pool.give_up(&connection);
+                    match error.take_message() {
+                        // A connection that waited was closed from the other end meanwhile: there are others.
+                        Some(unsent) if connection.reused => head = unsent.into_parts().0,
+                        Some(unsent) => {
+                            return Attempt::Unsent(unsent.into_parts().0, error.error().to_string());
+                        }
+                        None => return Attempt::Broken(error.error().to_string()),
+                    }
+                }
+                Err(Waiting::Resource) => {
+                    pool.give_up(&connection);
+                    return Attempt::Late;
+                }
                 Err(Waiting::Client) => return Attempt::ClientLate,
             }
         }
@@ -194,34 +220,44 @@ impl Exchange<'_> {
         }
     }
 
+    /// Tells of an entry that the router answered itself.
+    fn tell(&mut self, status: StatusCode) {
+        if let Some(mut line) = self.line.take() {
+            line.answered(status);
+            let ended =
+                if status == StatusCode::REQUEST_TIMEOUT { Outcome::Cancelled } else { Outcome::Failed };
+            line.ended(ended, None);
+        }
+    }
+
     fn may_repeat(&self, again: Option<&request::Parts>) -> bool {
         again.is_some() && self.source.is_whole() && self.worker.budget().retry()
     }
 
-    fn relay(&self, answered: Response<Incoming>, connection: Connection, held: Held) -> Response<Answer> {
-        let (mut head, body) = answered.into_parts();
+    fn relay(
+        &mut self,
+        mut head: response::Parts,
+        body: Incoming,
+        connection: Connection,
+        held: Held,
+    ) -> Response<Answer> {
         headers::strip(&mut head.headers);
-        head.version = http::Version::HTTP_11;
-        let outcome = outcome(head.status);
-        let rest = Rest { connection, pool: self.worker.pool.clone(), held, outcome };
+        head.version = Version::HTTP_11;
+        let outcome = verdict::of(&head);
+        let mut line = self.line.take();
+        if let Some(line) = &mut line {
+            line.answered(head.status);
+        }
+        let rest = Rest {
+            connection,
+            pool: self.worker.pool.clone(),
+            held,
+            outcome,
+            source: self.source.clone(),
+            line,
+        };
         Response::from_parts(head, Answer::relayed(body, rest, self.worker.limits.answer))
     }
-}
-
-/// What a status tells of the resource.
-pub(crate) fn outcome(status: StatusCode) -> Outcome {
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-        Outcome::Failed
-    } else if status.is_client_error() {
-        Outcome::Refused
-    } else {
-        Outcome::Acknowledged
-    }
-}
-
-/// The resource did not take the entry and says so.
-fn turned_away(status: StatusCode) -> bool {
-    status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Whether sending it twice does no more than sending it once: by its method, or since a resource can tell by the
@@ -229,6 +265,15 @@ fn turned_away(status: StatusCode) -> bool {
 fn is_safe_to_repeat(head: &request::Parts) -> bool {
     head.headers.contains_key(ENTRY_ID)
         || matches!(head.method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS)
+}
+
+/// Whether it is a gRPC call.
+fn is_call(head: &request::Parts) -> bool {
+    head.version == Version::HTTP_2
+        && head
+            .headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn entry_id(headers: &mut HeaderMap, worker: &Worker) -> HeaderValue {
@@ -256,22 +301,6 @@ fn refused(refusal: Refusal) -> Response<Answer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn errors_of_the_entry_say_nothing_of_the_resource() {
-        for (status, expected) in [
-            (200, Outcome::Acknowledged),
-            (204, Outcome::Acknowledged),
-            (304, Outcome::Acknowledged),
-            (400, Outcome::Refused),
-            (413, Outcome::Refused),
-            (429, Outcome::Failed),
-            (500, Outcome::Failed),
-            (503, Outcome::Failed),
-        ] {
-            assert_eq!(outcome(StatusCode::from_u16(status).unwrap()), expected, "{status}");
-        }
-    }
 
     #[test]
     fn a_post_is_repeated_only_under_an_id_that_the_client_gave() {

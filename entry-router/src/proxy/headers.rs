@@ -7,7 +7,10 @@ use http::{
         UPGRADE,
     },
     request,
+    uri::{Authority, PathAndQuery, Scheme},
 };
+
+use crate::standing::Protocol;
 
 /// The same at every retry: clients give it, else the router does.
 pub(crate) const ENTRY_ID: HeaderName = HeaderName::from_static("x-entry-id");
@@ -25,11 +28,23 @@ static HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
 ];
 
-/// Makes the head of a client's request one for a resource.
-pub(super) fn to_resource(head: &mut request::Parts) {
+/// Removes what concerns the client's connection only.
+pub(super) fn strip_request(head: &mut request::Parts) {
     strip(&mut head.headers);
     // Whoever reads the body answers it, and that is the router.
     head.headers.remove(EXPECT);
+}
+
+/// Makes it a head of this protocol, whatever it was before.
+pub(crate) fn speak(head: &mut request::Parts, protocol: Protocol) {
+    match protocol {
+        Protocol::Http1 => speak_http1(head),
+        Protocol::Http2 => speak_http2(head),
+    }
+}
+
+fn speak_http1(head: &mut request::Parts) {
+    head.headers.remove(TE);
     if !head.headers.contains_key(HOST)
         && let Some(host) = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
     {
@@ -40,6 +55,19 @@ pub(super) fn to_resource(head: &mut request::Parts) {
         head.uri = path.parse().unwrap_or_else(|_| Uri::from_static("/"));
     }
     head.version = Version::HTTP_11;
+}
+
+/// The host is part of the target there, and trailers are passed on.
+fn speak_http2(head: &mut request::Parts) {
+    let host = head.headers.remove(HOST);
+    let named = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let mut target = std::mem::take(&mut head.uri).into_parts();
+    target.authority = named.or(target.authority).or(Some(Authority::from_static("localhost")));
+    target.scheme = Some(Scheme::HTTP);
+    target.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    head.uri = Uri::from_parts(target).unwrap_or_else(|_| Uri::from_static("http://localhost/"));
+    head.headers.insert(TE, HeaderValue::from_static("trailers"));
+    head.version = Version::HTTP_2;
 }
 
 /// Bytes of a head, near enough to hold it against a limit.
@@ -83,11 +111,22 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        to_resource(&mut head);
-        let names: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["x-entry-id", "host"]);
-        assert_eq!((head.uri.to_string().as_str(), head.version), ("/insert?x=1", Version::HTTP_11));
-        assert_eq!(head.headers[HOST], "journal.shop");
+        strip_request(&mut head);
+        for _ in 0..2 {
+            speak(&mut head, Protocol::Http1);
+            let names: Vec<&str> = head.headers.keys().map(HeaderName::as_str).collect();
+            assert_eq!(names, ["x-entry-id", "host"]);
+            assert_eq!((head.uri.to_string().as_str(), head.version), ("/insert?x=1", Version::HTTP_11));
+            assert_eq!(head.headers[HOST], "journal.shop");
+            // To another resource after that one failed.
+            speak(&mut head, Protocol::Http2);
+            assert!(!head.headers.contains_key(HOST));
+            assert_eq!(head.headers[TE], "trailers");
+            assert_eq!(
+                (head.uri.to_string().as_str(), head.version),
+                ("http://journal.shop/insert?x=1", Version::HTTP_2)
+            );
+        }
     }
 
     #[test]
@@ -100,7 +139,7 @@ mod tests {
     #[test]
     fn a_host_that_the_client_names_stays() {
         let (mut head, ()) = Request::get("/").header(HOST, "one").body(()).unwrap().into_parts();
-        to_resource(&mut head);
+        speak(&mut head, Protocol::Http1);
         assert_eq!(head.headers[HOST], "one");
     }
 }

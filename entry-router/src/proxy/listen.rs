@@ -57,7 +57,7 @@ pub(super) async fn serve(worker: &Arc<Worker>, listener: std::net::TcpListener,
             return;
         }
     };
-    let server = server(worker);
+    let server = Arc::new(server(worker));
     let graceful = GracefulShutdown::new();
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -107,7 +107,7 @@ fn server(worker: &Worker) -> auto::Builder<TokioExecutor> {
 
 fn attend(
     worker: &Arc<Worker>,
-    server: &auto::Builder<TokioExecutor>,
+    server: &Arc<auto::Builder<TokioExecutor>>,
     graceful: &GracefulShutdown,
     stream: TcpStream,
 ) {
@@ -128,11 +128,23 @@ fn attend(
             Ok::<_, Infallible>(answer)
         }
     });
-    let connection = graceful.watch(server.serve_connection(TokioIo::new(stream), service).into_owned());
     worker.figures.connections.fetch_add(1, Ordering::Relaxed);
-    let worker = Arc::clone(worker);
+    let (worker, server, watcher) = (Arc::clone(worker), Arc::clone(server), graceful.watcher());
     tokio::spawn(async move {
-        match unless_silent(connection, &spoke, worker.limits.head).await {
+        let conversation = async {
+            match &worker.tls {
+                None => watcher.watch(server.serve_connection(TokioIo::new(stream), service)).await,
+                // In a box, so that what it needs is no weight of the others.
+                Some(tls) => {
+                    let encrypted = Box::pin(async {
+                        let stream = tls.acceptor().accept(stream).await?;
+                        watcher.watch(server.serve_connection(TokioIo::new(stream), service)).await
+                    });
+                    encrypted.await
+                }
+            }
+        };
+        match unless_silent(conversation, &spoke, worker.limits.head).await {
             Some(Ok(())) => {}
             Some(Err(error)) => debug!(error, "a connection of a client ended early"),
             None => debug!("a client never sent a whole head"),

@@ -1,4 +1,5 @@
-//! Connections to resources that wait for the next entry, by endpoint. Each thread has its own.
+//! Connections to resources, by endpoint. Each thread has its own. Those of HTTP/1.1 take one entry at a time and wait
+//! here for the next one, those of HTTP/2 are shared.
 
 use std::{
     collections::BTreeMap,
@@ -7,35 +8,52 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::client::conn::http1::{self, SendRequest};
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::source::Sending;
+use super::{
+    source::Sending,
+    streams::{Stream, Streams},
+};
+use crate::standing::Protocol;
 
 /// Waiting connections of one endpoint at most; those beyond are closed.
 const MOST_WAITING: usize = 256;
 
 /// A connection that waited for so long is closed: whoever is at its other end will do so soon.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pool(Arc<Mutex<BTreeMap<SocketAddr, Vec<Waiting>>>>);
+pub(crate) struct Pool {
+    waiting: Arc<Mutex<BTreeMap<SocketAddr, Vec<Waiting>>>>,
+    streams: Streams,
+}
 
 #[derive(Debug)]
 struct Waiting {
     since: Instant,
-    connection: SendRequest<Sending>,
+    connection: http1::SendRequest<Sending>,
 }
 
-/// A connection with the way back to where it waits.
+/// A connection for one entry, with the way back to where it waits.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) sender: SendRequest<Sending>,
+    sender: Sender,
     pub(crate) endpoint: SocketAddr,
     /// It served an entry before, so its other end may have closed it meanwhile.
     pub(crate) reused: bool,
+}
+
+#[derive(Debug)]
+enum Sender {
+    Whole(http1::SendRequest<Sending>),
+    Shared(Stream),
 }
 
 /// Why there is no connection.
@@ -50,41 +68,42 @@ pub(crate) enum Error {
 }
 
 impl Pool {
-    /// One that waits, the last one first: those that nobody needs grow old.
-    pub(crate) fn waiting(&self, endpoint: SocketAddr) -> Option<Connection> {
-        let mut waiting = self.lock();
-        let here = waiting.get_mut(&endpoint)?;
-        while let Some(Waiting { connection, .. }) = here.pop() {
-            if connection.is_ready() {
-                return Some(Connection { sender: connection, endpoint, reused: true });
+    /// One that is there, else a new one.
+    pub(crate) async fn get(
+        &self,
+        endpoint: SocketAddr,
+        protocol: Protocol,
+        timeout: Duration,
+    ) -> Result<Connection, Error> {
+        match protocol {
+            Protocol::Http1 => match self.waiting(endpoint) {
+                Some(connection) => Ok(connection),
+                None => self.connect(endpoint, timeout).await,
+            },
+            Protocol::Http2 => {
+                let (stream, reused) = self.streams.get(endpoint, timeout).await?;
+                Ok(Connection { sender: Sender::Shared(stream), endpoint, reused })
             }
         }
-        None
-    }
-
-    /// A new one.
-    pub(crate) async fn connect(&self, endpoint: SocketAddr, timeout: Duration) -> Result<Connection, Error> {
-        let stream = tokio::time::timeout(timeout, TcpStream::connect(endpoint))
-            .await
-            .map_err(|_| Error::TimedOut(timeout))??;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
-        // Its errors are those of the entry that is on it; without one nobody misses it.
-        tokio::spawn(async move {
-            let _ = connection.await;
-        });
-        Ok(Connection { sender, endpoint, reused: false })
     }
 
     /// Gives one back whose answer has ended.
     pub(crate) fn give_back(&self, connection: Connection) {
-        if connection.sender.is_closed() {
+        let Connection { sender: Sender::Whole(sender), endpoint, .. } = connection else { return };
+        if sender.is_closed() {
             return;
         }
         let mut waiting = self.lock();
-        let here = waiting.entry(connection.endpoint).or_default();
+        let here = waiting.entry(endpoint).or_default();
         if here.len() < MOST_WAITING {
-            here.push(Waiting { since: Instant::now(), connection: connection.sender });
+            here.push(Waiting { since: Instant::now(), connection: sender });
+        }
+    }
+
+    /// Nobody else shall get one that failed an entry; those that have it already may end.
+    pub(crate) fn give_up(&self, connection: &Connection) {
+        if let Sender::Shared(stream) = &connection.sender {
+            self.streams.give_up(connection.endpoint, stream);
         }
     }
 
@@ -95,9 +114,48 @@ impl Pool {
             here.retain(|w| !w.connection.is_closed() && now.duration_since(w.since) < LONGEST_WAIT);
             !here.is_empty()
         });
+        self.streams.tidy(now);
+    }
+
+    /// The last one first: those that nobody needs grow old.
+    fn waiting(&self, endpoint: SocketAddr) -> Option<Connection> {
+        let mut waiting = self.lock();
+        let here = waiting.get_mut(&endpoint)?;
+        while let Some(Waiting { connection, .. }) = here.pop() {
+            if connection.is_ready() {
+                return Some(Connection { sender: Sender::Whole(connection), endpoint, reused: true });
+            }
+        }
+        None
+    }
+
+    async fn connect(&self, endpoint: SocketAddr, timeout: Duration) -> Result<Connection, Error> {
+        let stream = tokio::time::timeout(timeout, TcpStream::connect(endpoint))
+            .await
+            .map_err(|_| Error::TimedOut(timeout))??;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await?;
+        // Its errors are those of the entry that is on it; without one nobody misses it.
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        Ok(Connection { sender: Sender::Whole(sender), endpoint, reused: false })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Vec<Waiting>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    /// Sends an entry; one of which nothing was sent comes back in the error.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<Sending>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Sending>>> {
+        match &mut self.sender {
+            Sender::Whole(sender) => sender.try_send_request(request).await,
+            Sender::Shared(stream) => stream.sender().try_send_request(request).await,
+        }
     }
 }

@@ -14,6 +14,8 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use crate::entry::count::{Counter, Format};
+
 /// Bytes that all requests of a process keep together, and the most of it.
 #[derive(Debug)]
 pub(super) struct Keeping {
@@ -57,6 +59,9 @@ struct State {
     starved: bool,
     attempt: u32,
     progress: Instant,
+    /// What came so far, and the entries in it where it is a batch.
+    bytes: u64,
+    counter: Option<Counter>,
 }
 
 /// Why a body ends early.
@@ -88,8 +93,13 @@ impl Keeping {
 }
 
 impl Source {
-    /// A body; it is kept only if it is `wanted`.
-    pub(super) fn new(incoming: Incoming, wanted: bool, keeping: &Arc<Keeping>) -> Self {
+    /// A body; it is kept only if it is `wanted`, and counted if it is a batch.
+    pub(super) fn new(
+        incoming: Incoming,
+        wanted: bool,
+        keeping: &Arc<Keeping>,
+        batch: Option<Format>,
+    ) -> Self {
         Self(Arc::new(Mutex::new(State {
             incoming: Some(incoming),
             keeping: Arc::clone(keeping),
@@ -100,6 +110,8 @@ impl Source {
             starved: false,
             attempt: 0,
             progress: Instant::now(),
+            bytes: 0,
+            counter: batch.map(Counter::new),
         })))
     }
 
@@ -129,6 +141,8 @@ impl Source {
         let mut whole = BytesMut::with_capacity(length);
         state.kept.iter().for_each(|piece| whole.extend_from_slice(piece));
         Some(Self(Arc::new(Mutex::new(State {
+            bytes: 0,
+            counter: None,
             incoming: None,
             keeping: Arc::clone(&state.keeping),
             kept: if whole.is_empty() { Vec::new() } else { vec![whole.freeze()] },
@@ -148,6 +162,13 @@ impl Source {
         (state.progress, if client { Waiting::Client } else { Waiting::Resource })
     }
 
+    /// Its length and, of a batch, its entries, once all of it has passed.
+    pub(super) fn measured(&self) -> Option<(u64, Option<u64>)> {
+        let state = self.state();
+        let entries = state.counter.as_ref().map(Counter::entries);
+        state.is_over().then_some((state.bytes, entries))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -156,6 +177,14 @@ impl Source {
 impl State {
     fn is_over(&self) -> bool {
         self.ended || self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn take_in(&mut self, data: &Bytes) {
+        self.bytes += data.len() as u64;
+        if let Some(counter) = &mut self.counter {
+            counter.push(data);
+        }
+        self.keep(data);
     }
 
     fn keep(&mut self, data: &Bytes) {
@@ -212,7 +241,7 @@ impl Body for Sending {
                 state.progress = Instant::now();
                 match frame.data_ref() {
                     Some(data) => {
-                        state.keep(data);
+                        state.take_in(data);
                         self.position += 1;
                     }
                     // Trailers pass, and are not sent twice.

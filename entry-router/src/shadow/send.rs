@@ -10,9 +10,11 @@ use super::{Dropped, Figures, queue::Copy};
 use crate::{
     assigner::Outcome,
     proxy::{
-        forward::outcome,
+        headers,
         pool::{self, Pool},
+        verdict,
     },
+    standing::Protocol,
 };
 
 /// How long things may take.
@@ -58,19 +60,18 @@ pub(super) async fn send(mut copy: Copy, pool: Pool, times: Times, figures: &Fig
 async fn exchange(copy: &Copy, pool: &Pool, connect: Duration) -> Result<Duration, Error> {
     let endpoint = copy.copying.endpoint();
     loop {
-        let mut connection = match pool.waiting(endpoint) {
-            Some(connection) => connection,
-            None => pool.connect(endpoint, connect).await?,
-        };
-        let request = Request::from_parts(copy.head.clone(), copy.body.attempt());
+        let mut connection = pool.get(endpoint, Protocol::Http1, connect).await?;
+        let mut head = copy.head.clone();
+        headers::speak(&mut head, Protocol::Http1);
+        let request = Request::from_parts(head, copy.body.attempt());
         let began = Instant::now();
-        match connection.sender.try_send_request(request).await {
+        match connection.send(request).await {
             Ok(answer) => {
                 let latency = began.elapsed();
                 let (head, body) = answer.into_parts();
                 discard(body).await?;
                 pool.give_back(connection);
-                return match outcome(head.status) {
+                return match verdict::of(&head) {
                     Outcome::Acknowledged => Ok(latency),
                     _ => Err(Error::Status(head.status)),
                 };

@@ -24,14 +24,20 @@ use foreshift_operator::{
     },
 };
 use k8s_openapi::{
-    api::{core::v1::Service, discovery::v1::EndpointSlice},
+    api::{
+        core::v1::Service,
+        discovery::v1::{EndpointPort, EndpointSlice},
+    },
     jiff::Timestamp,
 };
 
-use super::{Member, Standing};
+use super::{Member, Protocol, Standing};
 
 /// All that the pods of a resource do counts as the route's: what more there is, is not told apart per entry.
 const ALL: Attribution = Attribution { part: 1.0, idle: 0.0 };
+
+/// The name that Kubernetes has for HTTP/2 by prior knowledge (KEP-3726).
+const H2C: &str = "kubernetes.io/h2c";
 
 /// What stands in the caches of every route. `service` is that of the router's replicas, which share the entries.
 #[must_use]
@@ -71,11 +77,11 @@ fn member(
 ) -> Member {
     let name = &reference.service;
     let measured = measure(&route.namespace, name, observed, ALL).resource;
-    let endpoints = addresses(observed, reference);
+    let (endpoints, protocol) = addresses(observed, reference);
     let shadow_port = spec.shadow.as_ref().and_then(|shadow| shadow.port);
     let shadow_endpoints = shadow_port.map_or_else(
         || endpoints.clone(),
-        |port| addresses(observed, &ResourceRef { service: name.clone(), port }),
+        |port| addresses(observed, &ResourceRef { service: name.clone(), port }).0,
     );
     let readiness = match share.map(|share| share.readiness.as_str()) {
         Some("Ready") => Readiness::Ready,
@@ -86,38 +92,40 @@ fn member(
         resource: Resource { endpoints: endpoints.len() as u32, readiness, ..measured },
         endpoints,
         shadow_endpoints,
+        protocol,
         share: share.map_or(0, |share| share.desired.permille()),
         warm: share.and_then(|share| share.warm_up).map(foreshift_api::Percent::fraction),
     }
 }
 
-/// The ready endpoints of a Service at one of its ports; of a pod with two addresses the first, IPv4 before IPv6.
-fn addresses(observed: &Observed, reference: &ResourceRef) -> Vec<SocketAddr> {
+/// The ready endpoints of a Service at one of its ports, and what they speak there; of a pod with two addresses the first,
+/// IPv4 before IPv6.
+fn addresses(observed: &Observed, reference: &ResourceRef) -> (Vec<SocketAddr>, Protocol) {
     let service = observed.service(&reference.service);
     let mut slices: Vec<&EndpointSlice> = observed.slices(&reference.service).collect();
     slices.sort_by(|a, b| a.address_type.cmp(&b.address_type));
+    let is_h2c = |slice: &&EndpointSlice| {
+        behind(service, reference.port, slice).is_some_and(|port| port.app_protocol.as_deref() == Some(H2C))
+    };
+    let protocol = if slices.iter().any(is_h2c) { Protocol::Http2 } else { Protocol::Http1 };
     let mut seen = BTreeSet::new();
-    endpoints::ready(slices)
+    let addresses = endpoints::ready(slices)
         .filter(|(_, endpoint)| seen.insert(endpoints::identity(endpoint)))
         .filter_map(|(slice, endpoint)| {
             let address: IpAddr = endpoint.addresses.first()?.parse().ok()?;
-            Some(SocketAddr::new(address, port(service, reference.port, slice)))
+            let port = behind(service, reference.port, slice).and_then(|port| port.port);
+            // A port that the Service does not have is one of the pods themselves.
+            Some(SocketAddr::new(address, u16::try_from(port.unwrap_or(reference.port)).unwrap_or(0)))
         })
-        .collect()
+        .collect();
+    (addresses, protocol)
 }
 
 /// The pods' port behind a port of their Service: slices know it by the name of the Service's.
-fn port(service: Option<&Service>, number: i32, slice: &EndpointSlice) -> u16 {
-    let named = service.and_then(|service| ports::of(service).iter().find(|port| port.port == number));
-    let name = named.and_then(|port| port.name.clone()).unwrap_or_default();
-    let behind = slice
-        .ports
-        .iter()
-        .flatten()
-        .find(|port| named.is_some() && port.name.clone().unwrap_or_default() == name)
-        .and_then(|port| port.port);
-    // A port that the Service does not have is one of the pods themselves.
-    u16::try_from(behind.unwrap_or(number)).unwrap_or(0)
+fn behind<'a>(service: Option<&Service>, number: i32, slice: &'a EndpointSlice) -> Option<&'a EndpointPort> {
+    let named = ports::of(service?).iter().find(|port| port.port == number)?;
+    let name = |name: &Option<String>| name.clone().unwrap_or_default();
+    slice.ports.iter().flatten().find(|port| name(&port.name) == name(&named.name))
 }
 
 fn replicas(caches: &Caches, service: &Key) -> usize {
@@ -178,13 +186,17 @@ mod tests {
         }
         put(&mut writers.slices, slice("a", "IPv4", "10.0.0.1", true));
         put(&mut writers.slices, slice("router", "IPv4", "10.0.0.8", true));
+        put(&mut writers.routes, route(spec));
+        caches
+    }
+
+    fn route(spec: &Value) -> Value {
         let mut route = json!({"apiVersion": "foreshift.dev/v1alpha1", "kind": "JournalRoute",
             "metadata": {"name": "journal", "namespace": "shop"},
             "spec": {"lead": {"service": "a", "port": 80}, "alternates": [{"service": "b", "port": 80}],
                 "target": {"service": "journal"}}});
         route["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
-        put(&mut writers.routes, route);
-        caches
+        route
     }
 
     fn only(caches: &Caches) -> Standing {
@@ -202,6 +214,22 @@ mod tests {
         assert_eq!((a.resource.endpoints, standing.part, standing.phase), (1, 1.0, Phase::Steady));
         let plain = only(&world(&json!({})));
         assert_eq!(plain.members[1].shadow_endpoints, plain.members[1].endpoints);
+    }
+
+    #[test]
+    fn a_port_says_that_it_speaks_http_2() {
+        let (caches, mut writers) = caches::new();
+        for (service, protocol) in [("a", json!("kubernetes.io/h2c")), ("b", json!(null))] {
+            let ports = json!([{"name": "ingest", "port": 80}]);
+            let named = json!({"name": service, "namespace": "shop"});
+            put(&mut writers.services, json!({"metadata": named, "spec": {"ports": ports}}));
+            let mut slice = slice(service, "IPv4", "10.0.0.1", true);
+            slice["ports"][0]["appProtocol"] = protocol;
+            put(&mut writers.slices, slice);
+        }
+        put(&mut writers.routes, route(&json!({})));
+        let protocols: Vec<Protocol> = only(&caches).members.iter().map(|member| member.protocol).collect();
+        assert_eq!(protocols, [Protocol::Http2, Protocol::Http1]);
     }
 
     #[test]

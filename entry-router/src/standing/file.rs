@@ -1,7 +1,8 @@
 //! Routes in a file: for use without Kubernetes, for tests and for benchmarks.
 //!
 //! The file is YAML: `routes` is a list of `namespace`, `name`, a JournalRoute's `spec`, and `resources` by the names
-//! of the spec's Services, each with its `endpoints`, `shadowEndpoints` where copies go elsewhere, `capacity` in cores and `load`.
+//! of the spec's Services, each with its `endpoints`, `shadowEndpoints` where copies go elsewhere, `capacity` in cores, `load` and
+//! `protocol` (`http1`, the default, or `h2c`).
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
@@ -13,7 +14,7 @@ use foreshift_engine::{
 use foreshift_operator::route::{Key, validate};
 use serde::Deserialize;
 
-use super::{Member, Standing};
+use super::{Member, Protocol, Standing};
 use crate::shadow::Mark;
 
 /// Why a file is no standing.
@@ -67,6 +68,8 @@ struct Backend {
     capacity: Option<f64>,
     #[serde(default)]
     load: f64,
+    #[serde(default)]
+    protocol: Protocol,
 }
 
 /// Reads the routes of a file.
@@ -131,6 +134,7 @@ impl Backend {
             resource: Resource::from_nodes(name, &[node], Readiness::Inconclusive),
             endpoints: self.endpoints.clone(),
             shadow_endpoints: shadow.clone(),
+            protocol: self.protocol,
             share: 0,
             warm: None,
         }
@@ -155,7 +159,7 @@ routes:
     objective: {leadLoad: "0.5"}
   resources:
     a: {endpoints: ["127.0.0.1:1"], capacity: 2}
-    b: {endpoints: ["127.0.0.1:2", "[::1]:3"], shadowEndpoints: ["127.0.0.1:4"]}
+    b: {endpoints: ["127.0.0.1:2", "[::1]:3"], shadowEndpoints: ["127.0.0.1:4"], protocol: h2c}
 "#;
 
     #[test]
@@ -167,6 +171,7 @@ routes:
         assert_eq!((members[1].resource.endpoints, members[1].resource.freshness), (2, Freshness::Absent));
         assert_eq!(members[1].shadow_endpoints, ["127.0.0.1:4".parse().unwrap()]);
         assert_eq!(members[0].shadow_endpoints, members[0].endpoints);
+        assert_eq!((members[0].protocol, members[1].protocol), (Protocol::Http1, Protocol::Http2));
     }
 
     #[test]

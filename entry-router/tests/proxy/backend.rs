@@ -1,17 +1,23 @@
-//! A resource for tests: acknowledges entries and remembers their ids, or fails in the way it is told to.
+//! A resource for tests, in HTTP/1.1 and HTTP/2: acknowledges entries and remembers their ids, or fails in the way it is told to.
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// What a resource does with entries.
@@ -51,6 +57,8 @@ struct Inner {
     /// Ids in the order in which entries came.
     ids: Mutex<Vec<String>>,
     task: Mutex<Option<JoinHandle<()>>>,
+    connections: AtomicUsize,
+    received: AtomicUsize,
 }
 
 impl Backend {
@@ -63,14 +71,18 @@ impl Backend {
             last: Mutex::default(),
             ids: Mutex::default(),
             task: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            received: AtomicUsize::new(0),
         });
         let serving = Arc::clone(&inner);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let inner = Arc::clone(&serving);
+                inner.connections.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(async move {
-                    let service = service_fn(|request| answer(&inner, request));
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let service = service_fn(move |request| answer(Arc::clone(&inner), request));
+                    let server = auto::Builder::new(TokioExecutor::new());
+                    let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });
@@ -98,13 +110,26 @@ impl Backend {
         self.inner.ids.lock().unwrap().clone()
     }
 
+    /// Connections that were made to it.
+    pub(crate) fn connections(&self) -> usize {
+        self.inner.connections.load(Ordering::Relaxed)
+    }
+
+    /// Entries of which all came.
+    pub(crate) fn received(&self) -> usize {
+        self.inner.received.load(Ordering::Relaxed)
+    }
+
     /// Head, path and body of the last entry.
     pub(crate) fn last(&self) -> (HeaderMap, String, Bytes) {
         self.inner.last.lock().unwrap().clone().expect("an entry came")
     }
 }
 
-async fn answer(inner: &Inner, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, &'static str> {
+async fn answer(
+    inner: Arc<Inner>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, &'static str> {
     let manner = *inner.manner.lock().unwrap();
     let (head, mut body) = request.into_parts();
     if manner == Manner::DieMidBody {
@@ -119,6 +144,7 @@ async fn answer(inner: &Inner, request: Request<Incoming>) -> Result<Response<Fu
         ids.push(id.clone());
         ids.len() - 1
     };
+    inner.received.fetch_add(1, Ordering::Relaxed);
     let status = match manner {
         Manner::Answer(status) => StatusCode::from_u16(status).unwrap(),
         Manner::DieAtItsEnd => return Err("dies"),

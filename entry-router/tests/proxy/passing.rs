@@ -1,6 +1,7 @@
 //! What passes through, and how.
 
 use bytes::Bytes;
+use foreshift_entry_router::assigner::Outcome;
 use futures::Stream;
 use http::{Request, StatusCode, Version};
 use http_body_util::{Full, StreamBody};
@@ -54,6 +55,24 @@ async fn a_long_body_in_chunks_passes_unchanged_and_is_not_kept() {
     let (head, _) = whole(sender.send_request(request).await.unwrap()).await;
     assert_eq!(head.status, StatusCode::ACCEPTED);
     assert!(lead.last().2 == sent);
+}
+
+#[tokio::test]
+async fn the_entries_of_a_batch_are_counted_as_it_streams_and_its_bytes_stay_as_they_were() {
+    let lead = Backend::start(Manner::Acknowledge).await;
+    let world = World::new(&[lead.address]);
+    let batch = Bytes::from("MESSAGE=an entry\nPRIORITY=6\n\n".repeat(5000));
+    for (kind, entries) in
+        [("application/vnd.fdo.journal", 5000), ("text/plain", 5001), ("application/x-ndjson", 5002)]
+    {
+        let mut request = entry("", batch.clone());
+        request.headers_mut().insert("content-type", kind.parse().unwrap());
+        assert_eq!(world.send(request).await.0.status, StatusCode::ACCEPTED);
+        assert_eq!(lead.last().2, batch);
+        world.idle().await;
+        let tally = world.routes.only().unwrap().tally();
+        assert_eq!(tally.resources[0].entries[Outcome::Acknowledged as usize], entries, "{kind}");
+    }
 }
 
 #[tokio::test]

@@ -9,9 +9,9 @@ use foreshift_engine::{
 };
 use foreshift_entry_router::{
     assigner::Settings,
-    proxy::{Figures, Limits, Proxy},
+    proxy::{Figures, Limits, Proxy, tls::Tls},
     routes::Routes,
-    standing::{Key, Member, Standing},
+    standing::{Key, Member, Protocol, Standing},
 };
 use foreshift_operator::{
     route::validate,
@@ -48,15 +48,31 @@ impl World {
     }
 
     pub(crate) fn with(resources: &[SocketAddr], limits: Limits) -> Self {
-        Self::standing(standing(resources), limits)
+        Self::speaking(resources, limits, Protocol::Http1)
+    }
+
+    /// The resources speak this.
+    pub(crate) fn speaking(resources: &[SocketAddr], limits: Limits, protocol: Protocol) -> Self {
+        let mut standing = standing(resources);
+        standing.members.iter_mut().for_each(|member| member.protocol = protocol);
+        Self::standing(standing, limits)
+    }
+
+    /// Behind a certificate.
+    pub(crate) fn behind(resources: &[SocketAddr], limits: Limits, tls: &Arc<Tls>) -> Self {
+        Self::of(standing(resources), limits, Some(tls))
     }
 
     pub(crate) fn standing(standing: Standing, limits: Limits) -> Self {
+        Self::of(standing, limits, None)
+    }
+
+    fn of(standing: Standing, limits: Limits, tls: Option<&Arc<Tls>>) -> Self {
         let routes = Routes::new(Settings { explore: 0.0, ..Settings::default() });
         routes.update(vec![standing.clone()]);
         let (stopper, stop) = shutdown::channel();
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        let proxy = Proxy::start(free, 2, &routes, None, limits, &stop).unwrap();
+        let proxy = Proxy::start(free, 2, &routes, None, limits, tls, &stop).unwrap();
         let (address, figures) = (proxy.address(), proxy.figures());
         Self { routes, address, figures, standing, proxy: Some(proxy), stopper }
     }
@@ -104,10 +120,15 @@ impl World {
         let mut stream = self.connect().await;
         // The other end may close before it has read everything.
         let _ = stream.write_all(bytes).await;
-        let mut answer = Vec::new();
-        let _ = tokio::time::timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap();
-        String::from_utf8_lossy(&answer).into_owned()
+        rest(stream).await
     }
+}
+
+/// All that comes until the end.
+pub(crate) async fn rest(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 pub(crate) async fn whole(answer: Response<hyper::body::Incoming>) -> Answer {
@@ -158,6 +179,7 @@ pub(crate) fn standing(resources: &[SocketAddr]) -> Standing {
             resource: Resource::from_nodes(&format!("r{i}"), &[node], Readiness::Inconclusive),
             endpoints: vec![address],
             shadow_endpoints: vec![address],
+            protocol: Protocol::Http1,
             share: 0,
             warm: None,
         }

@@ -88,7 +88,7 @@ impl World {
     fn serve(&self, entries: u32) {
         let assigner = self.routes.only().unwrap();
         for _ in 0..entries {
-            let entry = Entry { id: "e", class: "audit", bytes: Some(1024) };
+            let entry = Entry { id: "e", class: "audit", bytes: Some(1024), ..Entry::default() };
             assigner.assign(&entry, &[], None).unwrap().1.finish(Outcome::Acknowledged);
         }
     }
