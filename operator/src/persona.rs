@@ -63,12 +63,13 @@ pub async fn run(ctx: Context, tick: Duration, mut stop: Stop) {
             () = stop.requested() => return,
             _ = ticks.tick() => {}
         }
+        // A standby records as well: what only the leader had would be gone with its pod.
+        recorded.follow(&ctx.caches.personas.state(), &ctx.history);
         if !ctx.gate.is_open() {
             // Another replica writes: what this one knows of its own writes grows old.
             (assignments, forecasts) = Default::default();
             continue;
         }
-        recorded.follow(&ctx.caches.personas.state(), &ctx.history);
         pass(&ctx, &mut assignments, &mut forecasts, Timestamp::now()).await;
     }
 }
