@@ -69,7 +69,7 @@ bench-picker: build ## what the endpoint picker costs an Envoy
 bench-antagonist: build ## four replicas, one of them disturbed: the router beside power of two choices and round robin
 	@e2e/bench/antagonist
 
-.PHONY: setup build fmt lint crds proto images train train-impact record-impact
+.PHONY: setup build fmt lint crds proto images train train-impact record-impact record-traces
 setup: ## install what is missing: Debian packages, Rust components, cargo-deny
 	@e2e/setup
 build: ## all crates, with the profile that tests, images and demo share
@@ -93,6 +93,8 @@ train-impact: build ## train the impact model on the recorded entries in models/
 	@$(TARGET)/debug/foreshift-trainer train-impact --entries models/impact.csv.gz --out models
 record-impact: ## measure what entries cost real receivers on this machine, into models/impact.csv.gz
 	@models/record/record.py
+record-traces: ## record node series on the local cluster under PARTS=9 times three minutes of drawn load, into models/traces/
+	@models/record/traces --parts $(or $(PARTS),9)
 
 .PHONY: cluster-up cluster-down cluster-status install
 cluster-up: ## start the local cluster: one control plane, three nodes

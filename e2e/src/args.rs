@@ -20,6 +20,8 @@ pub struct Args {
 pub enum Command {
     /// Drive a shape, once for each run, on the cluster of KUBECONFIG.
     Run(Box<DemoArgs>),
+    /// Drive many shapes at three nodes, and keep what their agents saw as traces for the trainer.
+    Record(Box<RecordArgs>),
     /// Hold a summary against the goals; fails when a required one is missed.
     Check(CheckArgs),
 }
@@ -36,6 +38,31 @@ pub struct DemoArgs {
     /// Folder for the summary, the pictures and the samples.
     #[arg(long, default_value = "target/demo")]
     pub out: PathBuf,
+    /// Where.
+    #[command(flatten)]
+    pub stage: StageArgs,
+}
+
+/// What is recorded.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RecordArgs {
+    /// The file, CSV packed with gzip.
+    #[arg(long, default_value = "models/traces/local-cluster.csv.gz")]
+    pub out: PathBuf,
+    /// Parts of three minutes; in each, every node sees a shape of its own.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=480))]
+    pub parts: u32,
+    /// Draws the shapes.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where.
+    #[command(flatten)]
+    pub stage: StageArgs,
+}
+
+/// The cluster, and what is driven in it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StageArgs {
     /// Log lines to send: files, or folders of *.log. Default: the logs of the local cluster's components, elsewhere
     /// those of the pods in kube-system.
     #[arg(long)]

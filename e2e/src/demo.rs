@@ -9,7 +9,7 @@ use std::{
 use kube::ResourceExt as _;
 
 use crate::{
-    args::DemoArgs,
+    args::{DemoArgs, StageArgs},
     calibrate::{Capacity, calibrate},
     drive::Driver,
     error::{Error, Result, ask},
@@ -29,7 +29,7 @@ use crate::{
 /// Runs the demo and writes its results into the folder that `args` name.
 pub async fn run(args: &DemoArgs) -> Result<()> {
     std::fs::create_dir_all(&args.out).map_err(|source| Error::File { path: args.out.clone(), source })?;
-    let driver = prepare(args).await?;
+    let driver = prepare(&args.stage).await?;
     let mut summary = Summary::new(meta(&driver, args.shape).await?);
     let mut drawn: Vec<(Run, Vec<Sample>)> = Vec::new();
     for &run in &args.runs {
@@ -51,7 +51,7 @@ pub async fn run(args: &DemoArgs) -> Result<()> {
 }
 
 /// Sets the stage and measures what the lead carries.
-pub async fn prepare(args: &DemoArgs) -> Result<Driver> {
+pub async fn prepare(args: &StageArgs) -> Result<Driver> {
     let client = stage::connect().await?;
     let personas = route::personas(&client).await?;
     let stage = Stage::plan(client, &args.nodes, &args.image, args.pods as usize).await?;
@@ -154,6 +154,6 @@ fn keep(out: &Path, summary: &Summary, runs: &[(Run, Vec<Sample>)]) -> Result<()
 }
 
 /// To the person who watches. A closed terminal is no reason to stop measuring.
-fn say(text: &str) {
+pub fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

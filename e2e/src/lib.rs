@@ -3,7 +3,7 @@
 //! The pieces from the bottom up: a rate over time ([`shape`]), entries ([`entries`]), the open-loop [`sender`] and its
 //! [`tally`]; the cluster ([`stage`], [`route`], [`router`], [`shares`], [`gauge`]); the count afterwards ([`journal`]); and what is
 //! made of it all ([`outcome`], [`summary`], [`goals`], [`table`], [`plot`]). [`drive`] makes one run of them, [`demo`]
-//! all runs.
+//! all runs. [`record`] drives [`program`]s of drawn shapes instead, and keeps what the nodes' agents saw as [`trace`]s.
 
 pub mod args;
 pub mod calibrate;
@@ -20,6 +20,8 @@ pub mod local;
 pub mod logs;
 pub mod outcome;
 pub mod plot;
+pub mod program;
+pub mod record;
 pub mod route;
 pub mod router;
 pub mod sample;
@@ -30,3 +32,4 @@ pub mod stage;
 pub mod summary;
 pub mod table;
 pub mod tally;
+pub mod trace;

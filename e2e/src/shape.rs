@@ -64,6 +64,12 @@ impl Curve {
         Self(vec![(0.0, calm.1), (calm.0, calm.1), (calm.0 + up, peak.1), (calm.0 + up + peak.0, peak.1)])
     }
 
+    /// Straight from point to point; times must rise from zero, and levels be above it.
+    #[must_use]
+    pub fn through(points: Vec<(f64, f64)>) -> Self {
+        Self(points)
+    }
+
     /// Its length in seconds.
     #[must_use]
     pub fn seconds(&self) -> f64 {

@@ -131,7 +131,7 @@ impl Episode {
     /// The observed loads as a series to learn from.
     #[must_use]
     pub fn into_series(self) -> Series {
-        Series { name: self.shape.name().to_owned(), loads: self.loads, held_out: false }
+        Series::new(self.shape.name(), self.loads)
     }
 }
 

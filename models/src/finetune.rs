@@ -51,10 +51,10 @@ impl Default for FineTuning {
     }
 }
 
-/// A challenger, from the champion and all but the last 30 % of each series; equal arguments give equal bytes.
+/// A challenger, from the champion and all of the series that lies before their cuts; equal arguments give equal bytes.
 ///
 /// Series are offered load (1.0 = capacity) on an even grid, oldest first; a gap is where one series ends and
-/// another begins. The last 30 % are left for [`evaluate`].
+/// another begins. What follows the cuts ([`Series::cut`]), or the last 30 % where none is given, is left for [`evaluate`].
 ///
 /// # Errors
 /// [`FineTuneError`] says what to give instead.
@@ -65,7 +65,7 @@ pub fn fine_tune(
     seed: u64,
 ) -> Result<Release, FineTuneError> {
     let network = onnx::decode(&champion.onnx)?;
-    let local = Pool::newest(series, Part::Known, how.windows);
+    let local = Pool::newest(series, how.windows);
     if local.is_empty() {
         return Err(FineTuneError::TooShort { least: Series::SHORTEST });
     }
@@ -86,8 +86,9 @@ pub fn fine_tune(
     Ok(challenger)
 }
 
-/// How a model does on the last 30 % of each series, against the baselines on the same windows.
+/// How a model does on what follows the series' cuts, against the baselines on the same windows.
 #[must_use]
 pub fn evaluate(model: &Model, series: &[Series]) -> Scores {
-    Scores::mean(&series.iter().map(|series| judge(series, Part::Test, model)).collect::<Vec<_>>())
+    let judged = series.iter().filter(|series| !Series::window_ends(&series.range(Part::Test)).is_empty());
+    Scores::mean(&judged.map(|series| judge(series, Part::Test, model)).collect::<Vec<_>>())
 }

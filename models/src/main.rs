@@ -39,6 +39,9 @@ struct Train {
     /// Folder with nab/, worldcup98/ and azure-llm/ (see models/README.md).
     #[arg(long)]
     data: PathBuf,
+    /// Folder with the project's own recordings.
+    #[arg(long, default_value = "models/traces")]
+    traces: PathBuf,
     /// Folder to write to; made if need be.
     #[arg(long)]
     out: PathBuf,
@@ -68,6 +71,9 @@ struct Bench {
     /// Folder with nab/, worldcup98/ and azure-llm/ (see models/README.md).
     #[arg(long)]
     data: PathBuf,
+    /// Folder with the project's own recordings.
+    #[arg(long, default_value = "models/traces")]
+    traces: PathBuf,
     /// Folder with the shipped models.
     #[arg(long)]
     models: PathBuf,
@@ -84,6 +90,9 @@ struct Evaluate {
     /// Folder with nab/, worldcup98/ and azure-llm/ (see models/README.md).
     #[arg(long)]
     data: PathBuf,
+    /// Folder with the project's own recordings.
+    #[arg(long, default_value = "models/traces")]
+    traces: PathBuf,
     /// Folder with load.onnx and load.json.
     #[arg(long)]
     model: PathBuf,
@@ -103,7 +112,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn run_training(arguments: &Train) -> anyhow::Result<()> {
-    let sets = traces::read(&arguments.data)?;
+    let sets = traces::all(&arguments.data, &arguments.traces)?;
     let mixture = recipe::mixture(&sets, recipe::EPISODES, arguments.seed);
     let schedule = Schedule { steps: arguments.steps, ..Schedule::default() };
     let network = train(&mixture, arguments.seed, &schedule, |step, loss| {
@@ -127,7 +136,7 @@ fn run_impact_training(arguments: &TrainImpact) -> anyhow::Result<()> {
 }
 
 fn run_bench(arguments: &Bench) -> anyhow::Result<()> {
-    let sets = traces::read(&arguments.data)?;
+    let sets = traces::all(&arguments.data, &arguments.traces)?;
     let figures = bench::measure(&sets, &arguments.models, arguments.steps, 1)?;
     let json = serde_json::to_string_pretty(&figures)?;
     if let Some(folder) = arguments.out.parent() {
@@ -138,7 +147,7 @@ fn run_bench(arguments: &Bench) -> anyhow::Result<()> {
 }
 
 fn run_evaluation(arguments: &Evaluate) -> anyhow::Result<()> {
-    let sets = traces::read(&arguments.data)?;
+    let sets = traces::all(&arguments.data, &arguments.traces)?;
     let release = Release::read(&arguments.model)?;
     let model = release.load()?;
     let report = Report::of(&sets, &model);

@@ -10,7 +10,7 @@ use clap::Args;
 use foreshift_models::finetune::FineTuning;
 use foreshift_models::recorded::{Lines, Recorded};
 use foreshift_models::release::Release;
-use foreshift_models::retrain::{Outcome, retrain};
+use foreshift_models::retrain::{Incumbents, Outcome, retrain};
 use foreshift_models::{http, prometheus, publish};
 
 /// The longest name that leaves room for the rest of a ConfigMap's or LoadModel's name, in a label's value.
@@ -35,9 +35,13 @@ pub(crate) struct Retrain {
     /// How far back to read.
     #[arg(long, value_name = "HOURS", default_value_t = 168, value_parser = clap::value_parser!(u32).range(1..))]
     hours: u32,
-    /// Folder with load.onnx and load.json of the model to start from and to compare with.
+    /// Folder with load.onnx and load.json of the model of the release, to start from and to compare with.
     #[arg(long, value_name = "FOLDER")]
-    champion: PathBuf,
+    shipped: PathBuf,
+    /// Folder with those of the model that forecasts now, if it is another one: this is where training starts then. With
+    /// --publish the cluster is asked.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "publish")]
+    champion: Option<PathBuf>,
     /// Folder to write a better model to; made if need be.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
@@ -54,20 +58,44 @@ pub(crate) struct Retrain {
 
 pub(crate) fn run(arguments: &Retrain) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let champion = Release::read(&arguments.champion)?;
+    let shipped = Release::read(&arguments.shipped)?;
     let history = runtime.block_on(read(arguments))?;
-    let outcome = retrain(&champion, &history, &FineTuning::default(), arguments.seed)?;
+    let champion = runtime.block_on(champion(arguments))?;
+    let incumbents = Incumbents { shipped: &shipped, champion: champion.as_ref() };
+    let outcome = retrain(incumbents, &history, &FineTuning::default(), arguments.seed)?;
     eprintln!("{outcome}");
     let Outcome::Better { release, .. } = outcome else { return Ok(()) };
     write(&arguments.out, &release)?;
     let Some(name) = &arguments.publish else { return Ok(()) };
     let published = runtime.block_on(async {
-        let client =
-            kube::Client::try_default().await.context("no cluster: set KUBECONFIG, or run in a pod")?;
-        Ok::<_, anyhow::Error>(publish::publish(client, &arguments.namespace, name, &release).await?)
+        Ok::<_, anyhow::Error>(publish::publish(client().await?, &arguments.namespace, name, &release).await?)
     })?;
     eprintln!("published as LoadModel {} with ConfigMap {}", published.model, published.config_map);
     Ok(())
+}
+
+/// What forecasts now, where that is not the model of the release. One that does not load is said, and not started from.
+async fn champion(arguments: &Retrain) -> anyhow::Result<Option<Release>> {
+    let champion = match (&arguments.champion, &arguments.publish) {
+        (Some(folder), _) => return Ok(Some(Release::read(folder)?)),
+        (None, Some(_)) => publish::champion(client().await?, &arguments.namespace).await?,
+        (None, None) => None,
+    };
+    let Some((name, release)) = champion else { return Ok(None) };
+    match release.and_then(|release| release.load().map(|_| release)) {
+        Ok(release) => {
+            eprintln!("LoadModel {name} forecasts, version {}", release.manifest.version);
+            Ok(Some(release))
+        }
+        Err(error) => {
+            eprintln!("LoadModel {name} forecasts, but its files cannot be used here: {error}");
+            Ok(None)
+        }
+    }
+}
+
+async fn client() -> anyhow::Result<kube::Client> {
+    kube::Client::try_default().await.context("no cluster: set KUBECONFIG, or run in a pod")
 }
 
 async fn read(arguments: &Retrain) -> anyhow::Result<Recorded> {

@@ -115,6 +115,31 @@ pub async fn publish(
     Ok(Published { model, config_map: map, deleted })
 }
 
+/// The LoadModel that forecasts, with its files, unless that is the model of the release.
+///
+/// # Errors
+/// [`PublishError`]; files that are missing or wrong are in the answer.
+pub async fn champion(
+    client: Client,
+    namespace: &str,
+) -> Result<Option<(String, Result<Release, ReleaseError>)>, PublishError> {
+    let models: Api<LoadModel> = Api::all(client.clone());
+    let found = within("list LoadModels", models.list(&ListParams::default())).await?;
+    let forecasts = |model: &&LoadModel| {
+        model.status.as_ref().and_then(|status| status.role) == Some(ModelRole::Champion)
+    };
+    let Some(model) = found.iter().find(forecasts) else { return Ok(None) };
+    let Some(map) = names(model) else { return Ok(None) };
+    // By a list, for which publishing needs the right anyhow.
+    let maps: Api<ConfigMap> = Api::namespaced(client, namespace);
+    let named = ListParams::default().fields(&format!("metadata.name={map}"));
+    let mut maps = within("read the champion's ConfigMap", maps.list(&named)).await?.items;
+    let map = maps.pop().unwrap_or_default();
+    let onnx = map.binary_data.and_then(|mut files| files.remove("load.onnx")).unwrap_or_default();
+    let manifest = map.data.and_then(|mut files| files.remove("load.json")).unwrap_or_default();
+    Ok(Some((model.name_any(), Release::of(onnx.0, manifest.as_bytes()))))
+}
+
 fn names(model: &LoadModel) -> Option<&str> {
     model.spec.source.config_map.as_ref().map(|map| map.name.as_str())
 }

@@ -1,4 +1,4 @@
-//! A cluster's recorded loads, put back on their grids and cut where steps are missing.
+//! A cluster's recorded loads, put back on their grids, taken apart where steps are missing, and split at one moment.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -16,8 +16,11 @@ const NEWEST: usize = 10_000;
 /// Steps that may be missing in a row: the load before stands in for them.
 const BRIDGED: i64 = 2;
 
-/// Fewest samples of a piece from which both parts, to learn from and to judge on, get a window.
-pub const SHORTEST: usize = (WINDOW + LAST_HORIZON) * 10 / 3 + 1;
+/// Fewest samples of a piece with a window.
+pub const SHORTEST: usize = WINDOW + LAST_HORIZON;
+
+/// Part of all samples, by time, that may be learned from; what is newer judges.
+const KNOWN_SHARE: f64 = 0.7;
 
 /// Why a history cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -93,26 +96,49 @@ impl Recorded {
         self.0.is_empty()
     }
 
-    /// The pieces without a gap that are long enough to learn from and to judge on.
+    /// The pieces without a gap that are long enough for a window, all split at the same moment: no window is learned
+    /// from that is newer than one that judges, in this series or another.
     #[must_use]
     pub fn series(&self) -> Vec<Series> {
-        let pieces =
-            self.0.iter().flat_map(|((name, period), steps)| pieces(&format!("{name} {period}s"), steps));
-        pieces.filter(|piece| piece.loads.len() >= SHORTEST).collect()
+        let mut found = Vec::new();
+        for ((name, period), steps) in &self.0 {
+            let pieces = pieces(&format!("{name} {period}s"), steps);
+            let long = pieces.into_iter().filter(|(_, piece)| piece.loads.len() >= SHORTEST);
+            found.extend(long.map(|(first, piece)| (first, i64::from(*period), piece)));
+        }
+        let cut = cut(&found);
+        let split = |(first, period, piece): (i64, i64, Series)| Series {
+            judged_from: Some(cut.div_euclid(period) + 1 - first),
+            ..piece
+        };
+        found.into_iter().map(split).collect()
     }
 }
 
-fn pieces(name: &str, steps: &BTreeMap<i64, f32>) -> Vec<Series> {
-    let mut pieces: Vec<Series> = Vec::new();
+/// The moment, in unix seconds, up to which samples may be learned from.
+fn cut(pieces: &[(i64, i64, Series)]) -> i64 {
+    let times = |(first, period, piece): &(i64, i64, Series)| {
+        let (first, period) = (*first, *period);
+        (0..piece.loads.len() as i64).map(move |at| (first + at) * period)
+    };
+    let mut times: Vec<i64> = pieces.iter().flat_map(times).collect();
+    times.sort_unstable();
+    let known = (KNOWN_SHARE * times.len() as f64) as usize;
+    known.checked_sub(1).and_then(|last| times.get(last).copied()).unwrap_or(i64::MIN)
+}
+
+/// Each piece with its first step.
+fn pieces(name: &str, steps: &BTreeMap<i64, f32>) -> Vec<(i64, Series)> {
+    let mut pieces: Vec<(i64, Series)> = Vec::new();
     let mut before: Option<(i64, f64)> = None;
     for (&step, &load) in steps {
         let load = f64::from(load);
         match (before, pieces.last_mut()) {
-            (Some((last, value)), Some(piece)) if step - last <= BRIDGED + 1 => {
+            (Some((last, value)), Some((_, piece))) if step - last <= BRIDGED + 1 => {
                 piece.loads.extend((last + 1..step).map(|_| value));
                 piece.loads.push(load);
             }
-            _ => pieces.push(Series::new(name, vec![load])),
+            _ => pieces.push((step, Series::new(name, vec![load]))),
         }
         before = Some((step, load));
     }
@@ -172,6 +198,7 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::windows::Part;
 
     fn read(text: &str) -> Result<Recorded, RecordError> {
         let mut recorded = Recorded::default();
@@ -189,8 +216,8 @@ mod tests {
         for (name, steps, expected) in [
             ("whole", (0..length).collect::<Vec<_>>(), vec![SHORTEST]),
             ("too short", (0..length - 1).collect(), vec![]),
-            ("two missing", (0..length).filter(|step| ![50, 51].contains(step)).collect(), vec![SHORTEST]),
-            ("three missing", (0..length).filter(|step| !(50..53).contains(step)).collect(), vec![]),
+            ("two missing", (0..length).filter(|step| ![20, 21].contains(step)).collect(), vec![SHORTEST]),
+            ("three missing", (0..length).filter(|step| !(20..23).contains(step)).collect(), vec![]),
             ("two pieces", (0..length).chain(900..900 + length).collect(), vec![SHORTEST; 2]),
             ("twice and unsorted", (0..length).rev().chain(0..length).collect(), vec![SHORTEST]),
         ] {
@@ -198,6 +225,25 @@ mod tests {
                 read(&history(steps)).unwrap().series().iter().map(|piece| piece.loads.len()).collect();
             assert_eq!(found, expected, "{name}");
         }
+    }
+
+    #[test]
+    fn all_pieces_are_split_at_one_moment_whatever_their_steps() {
+        let lines = |name: &'static str, period: i64, from: i64| {
+            (0..100).map(move |step| format!("node/{name},{period},{},0.5", from / period + step))
+        };
+        // 100 samples up to 1,500 s, 100 from there on, and 100 of a fine grid around it.
+        let text: Vec<String> = std::iter::once(HEADER.to_owned())
+            .chain(lines("early", 15, 0))
+            .chain(lines("late", 15, 1_500))
+            .chain(lines("fine", 2, 1_400))
+            .collect();
+        let series = read(&text.join("\n")).unwrap().series();
+        let judged: Vec<(&str, usize)> =
+            series.iter().map(|series| (series.name.as_str(), series.range(Part::Test).len())).collect();
+        // 210 of 300 are known: both others whole, and ten of the late piece.
+        assert_eq!(judged, [("node/early 15s", 0), ("node/fine 2s", 0), ("node/late 15s", 90)]);
+        assert_eq!(series[0].cut(), 110, "the early piece ended ten steps before the cut");
     }
 
     #[test]

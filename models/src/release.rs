@@ -96,6 +96,14 @@ impl Release {
         Ok(Self { onnx: read("load.onnx")?, manifest: Manifest::from_json(&read("load.json")?)? })
     }
 
+    /// A model from the content of its files.
+    ///
+    /// # Errors
+    /// What the manifest's own checks say.
+    pub fn of(onnx: Vec<u8>, manifest: &[u8]) -> Result<Self, ReleaseError> {
+        Ok(Self { onnx, manifest: Manifest::from_json(manifest)? })
+    }
+
     /// Passes the files through the checks of the operator.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! How good a model is: on the public traces' test parts, on fresh episodes, and in the probes. Written as Markdown.
+//! How good a model is: on the traces' test parts, on fresh episodes, and in the probes. Written as Markdown.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -25,7 +25,7 @@ const SIGMAS: [f64; 2] = [0.03, 0.08];
 /// Everything that is known of a model's quality.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Public test parts, a row each.
+    /// Test parts of the traces, a row each.
     pub traces: Vec<(String, Scores)>,
     /// Fresh episodes, shape by shape.
     pub episodes: Vec<(String, Scores)>,
@@ -60,7 +60,7 @@ impl Report {
         report
     }
 
-    /// Geometric mean over the public test parts of the model's loss against the better baseline's.
+    /// Geometric mean over the test parts of the traces of the model's loss against the better baseline's.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
         geometric_mean(&self.traces)
@@ -90,7 +90,7 @@ pub fn on_episodes(count: usize, seed: u64, model: &Model) -> Vec<(String, Score
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if !self.traces.is_empty() {
-            writeln!(f, "### Public traces, test parts\n")?;
+            writeln!(f, "### Traces, test parts\n")?;
             scores(f, &self.traces)?;
         }
         writeln!(f, "### Synthetic saturation episodes, fresh seed\n")?;

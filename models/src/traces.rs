@@ -1,11 +1,15 @@
-//! The public traces, read into units of load: 1 is what a series rarely passes in its first part.
+//! The traces to learn from: public ones, read into units of load (1 is what a series rarely passes in its first part),
+//! and the project's own recordings, which are loads already.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::recorded::Recorded;
 use crate::windows::{Part, Series};
 
 /// Every so many series of a data set with many, one serves the report alone.
@@ -21,7 +25,7 @@ const CAPACITY_QUANTILE: f64 = 0.99;
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// A file or folder cannot be opened.
-    #[error("cannot read {}: {reason}; --data must name the folder that holds nab/, worldcup98/ and azure-llm/", path.display())]
+    #[error("cannot read {}: {reason}; --data must name the folder that holds nab/, worldcup98/ and azure-llm/, --traces that of the own recordings", path.display())]
     Open {
         /// What was to be opened.
         path: PathBuf,
@@ -65,6 +69,59 @@ pub struct DataSet {
     pub series: Vec<Series>,
 }
 
+/// Everything to learn from and to judge on: the public traces, and the project's own.
+///
+/// # Errors
+/// [`TraceError`] names the file and what to do.
+pub fn all(public: &Path, recorded: &Path) -> Result<Vec<DataSet>, TraceError> {
+    let mut sets = read(public)?;
+    sets.extend(Some(own(recorded)?).filter(|set| !set.series.is_empty()));
+    Ok(sets)
+}
+
+/// Name of the set of the project's own recordings.
+pub const OWN: &str = "own traces";
+
+/// Seconds in a step of an own recording.
+const OWN_PERIOD: u32 = 2;
+
+/// Reads the project's own recordings, all files of `models/traces/`; none gives an empty set. They are split at one moment,
+/// not each by its length.
+///
+/// # Errors
+/// [`TraceError`] names the file and what to do.
+pub fn own(folder: &Path) -> Result<DataSet, TraceError> {
+    #[derive(Deserialize)]
+    struct Row {
+        time_s: i64,
+        node: String,
+        load: f64,
+    }
+    let mut recorded = Recorded::default();
+    let paths = match files(folder, "gz") {
+        Err(TraceError::Empty { .. }) => Vec::new(),
+        found => found?,
+    };
+    for path in paths {
+        let mut text = Vec::new();
+        let unpacked = File::open(&path).and_then(|file| GzDecoder::new(file).read_to_end(&mut text));
+        unpacked.map_err(|reason| TraceError::Open { path: path.clone(), reason })?;
+        let rows: Vec<Row> = parsed(&path, text.as_slice())?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let recording = name.split('.').next().unwrap_or_default();
+        for Row { time_s, node, load } in rows {
+            let step = time_s.div_euclid(i64::from(OWN_PERIOD));
+            recorded.insert(&format!("{recording} {node}"), OWN_PERIOD, step, load);
+        }
+    }
+    Ok(DataSet {
+        name: OWN,
+        licence: "Apache-2.0",
+        attribution: "Foreshift, recorded on its local cluster (models/traces)",
+        series: recorded.series(),
+    })
+}
+
 /// Reads all public traces from their folder.
 ///
 /// # Errors
@@ -97,18 +154,7 @@ fn nab(folder: &Path) -> Result<Vec<Series>, TraceError> {
     struct Row {
         value: f64,
     }
-    let open = |reason| TraceError::Open { path: folder.to_owned(), reason };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(open)? {
-        let path = entry.map_err(open)?.path();
-        if path.extension().is_some_and(|extension| extension == "csv") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    if paths.is_empty() {
-        return Err(TraceError::Empty { path: folder.to_owned() });
-    }
+    let paths = files(folder, "csv")?;
     let read = |(index, path): (usize, &PathBuf)| {
         let rows: Vec<Row> = rows(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -155,9 +201,29 @@ fn azure(path: &Path) -> Result<Vec<Series>, TraceError> {
     Ok(counted.into())
 }
 
+/// The files of a folder with such an extension, in order.
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, TraceError> {
+    let open = |reason| TraceError::Open { path: folder.to_owned(), reason };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(open)? {
+        let path = entry.map_err(open)?.path();
+        if path.extension().is_some_and(|found| found == extension) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.is_empty() {
+        return Err(TraceError::Empty { path: folder.to_owned() });
+    }
+    Ok(paths)
+}
+
 fn rows<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>, TraceError> {
-    let file = File::open(path).map_err(|reason| TraceError::Open { path: path.to_owned(), reason })?;
-    let rows = csv::Reader::from_reader(file).into_deserialize().collect::<Result<Vec<R>, _>>();
+    parsed(path, File::open(path).map_err(|reason| TraceError::Open { path: path.to_owned(), reason })?)
+}
+
+fn parsed<R: DeserializeOwned>(path: &Path, text: impl Read) -> Result<Vec<R>, TraceError> {
+    let rows = csv::Reader::from_reader(text).into_deserialize().collect::<Result<Vec<R>, _>>();
     rows.map_err(|reason| TraceError::Row { path: path.to_owned(), reason })
 }
 
@@ -174,7 +240,7 @@ fn series(name: String, mut loads: Vec<f64>, held_out: bool) -> Series {
     for load in &mut loads {
         *load = if load.is_finite() { load.max(0.0) } else { 0.0 };
     }
-    let mut series = Series { name, loads, held_out };
+    let mut series = Series { held_out, ..Series::new(name, loads) };
     let mut seen = series.loads[..series.range(Part::Test).start].to_vec();
     seen.sort_unstable_by(f64::total_cmp);
     let capacity = seen.get((CAPACITY_QUANTILE * seen.len() as f64) as usize).copied().unwrap_or_default();
@@ -186,6 +252,8 @@ fn series(name: String, mut loads: Vec<f64>, held_out: bool) -> Series {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -201,6 +269,28 @@ mod tests {
         loads[90] = 1000.0;
         let series = series("s".to_owned(), loads, false);
         assert!((series.loads[0] - 1.0).abs() < 1e-12 && (series.loads[90] - 100.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn own_recordings_are_put_together_by_node_and_split_at_one_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows =
+            (0..100_i64).flat_map(|step| ["n1", "n2"].map(|node| format!("{},{node},ramp,0.5\n", 2 * step)));
+        let text = std::iter::once("time_s,node,shape,load\n".to_owned()).chain(rows).collect::<String>();
+        let file = File::create(folder.path().join("first.csv.gz")).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        packed.write_all(text.as_bytes()).unwrap();
+        packed.finish().unwrap();
+        let series = own(folder.path()).unwrap().series;
+        let names: Vec<&str> = series.iter().map(|series| series.name.as_str()).collect();
+        assert_eq!(names, ["first n1 2s", "first n2 2s"]);
+        assert!(
+            series.iter().all(|series| series.range(Part::Known) == (0..70) && series.loads.len() == 100)
+        );
+
+        std::fs::write(folder.path().join("second.csv.gz"), "no gzip").unwrap();
+        let error = own(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("second.csv.gz"), "{error}");
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub struct Series {
     pub loads: Vec<f64>,
     /// Whether the series serves the report alone.
     pub held_out: bool,
+    /// Index of the first sample to judge by, where it is not a share of the series but a time that all series of a set
+    /// have in common. Outside of the series when it ended before that time, or began after it.
+    pub judged_from: Option<i64>,
 }
 
 /// Windows that share a weight in training.
@@ -84,14 +87,23 @@ impl Series {
     /// A series of one's own, by its name.
     #[must_use]
     pub fn new(name: impl Into<String>, loads: Vec<f64>) -> Self {
-        Self { name: name.into(), loads, held_out: false }
+        Self { name: name.into(), loads, held_out: false, judged_from: None }
+    }
+
+    /// Index of the first sample to judge by; see [`Series::judged_from`].
+    #[must_use]
+    pub fn cut(&self) -> i64 {
+        self.judged_from.unwrap_or(((FIT_SHARE + TUNE_SHARE) * self.loads.len() as f64) as i64)
     }
 
     /// The samples of a part; a series that is held out has nothing but test samples, from its end as any other.
     #[must_use]
     pub fn range(&self, part: Part) -> Range<usize> {
-        let cut = |share: f64| (share * self.loads.len() as f64) as usize;
-        let (fit, tune) = (cut(FIT_SHARE), cut(FIT_SHARE + TUNE_SHARE));
+        let count = self.loads.len();
+        let tune = usize::try_from(self.cut()).unwrap_or(0).min(count);
+        let known =
+            if self.judged_from.is_some() { tune as f64 / (FIT_SHARE + TUNE_SHARE) } else { count as f64 };
+        let fit = (FIT_SHARE * known) as usize;
         match part {
             Part::Test => tune..self.loads.len(),
             _ if self.held_out => 0..0,
@@ -105,7 +117,12 @@ impl Series {
     #[must_use]
     pub fn coarser(&self, factor: usize) -> Self {
         let average = |chunk: &[f64]| chunk.iter().sum::<f64>() / chunk.len() as f64;
-        Self { loads: self.loads.chunks_exact(factor.max(1)).map(average).collect(), ..self.clone() }
+        Self {
+            loads: self.loads.chunks_exact(factor.max(1)).map(average).collect(),
+            // Rounded down: the sample that the cut falls into judges.
+            judged_from: self.judged_from.map(|cut| cut.div_euclid(factor.max(1) as i64)),
+            ..self.clone()
+        }
     }
 
     /// Ends (exclusive) of the windows that lie in a range together with what is forecast from them.
@@ -146,13 +163,13 @@ impl Pool {
         Self { levelled: true, ..Self::of(views, |series| series.range(part)) }
     }
 
-    /// The newest windows of one part of some series, so many in all, at weight 1 and as they are.
+    /// The newest windows to learn from of some series, so many in all, at weight 1 and as they are.
     #[must_use]
-    pub fn newest(series: &[Series], part: Part, most: usize) -> Self {
-        let mut pool = Self::of(series.to_vec(), |series| series.range(part));
-        // Newest by their distance from the end of the part, as all series end now.
-        let end = |index: usize| pool.series[index].1.range(part).end;
-        pool.windows.sort_by_key(|&(index, at)| (end(index).saturating_sub(at), index));
+    pub fn newest(series: &[Series], most: usize) -> Self {
+        let mut pool = Self::of(series.to_vec(), |series| series.range(Part::Known));
+        // Newest by their distance from the cut, which is the same time for all series.
+        let cut = |index: usize| pool.series[index].1.cut();
+        pool.windows.sort_by_key(|&(index, at)| (cut(index) - at as i64, index));
         pool.windows.truncate(most);
         pool
     }
@@ -238,7 +255,7 @@ mod tests {
     use super::*;
 
     fn series(held_out: bool) -> Series {
-        Series { name: "s".to_owned(), loads: (0..500).map(f64::from).collect(), held_out }
+        Series { held_out, ..Series::new("s", (0..500).map(f64::from).collect()) }
     }
 
     /// All samples that a window of a part touches, context and truth.
@@ -253,6 +270,34 @@ mod tests {
         assert_eq!(touched(&series, Part::Fit), 0..300);
         assert_eq!(touched(&series, Part::Tune), 300..350);
         assert_eq!(touched(&series, Part::Test), 350..500);
+    }
+
+    #[test]
+    fn a_cut_in_time_puts_whole_pieces_on_either_side_of_it() {
+        for (judged_from, fit, known, test) in [
+            (350, 0..300, 0..350, 350..500),
+            (140, 0..120, 0..140, 140..500),
+            (-20, 0..0, 0..0, 0..500),
+            (900, 0..428, 0..500, 500..500),
+        ] {
+            let series = Series { judged_from: Some(judged_from), ..series(false) };
+            let ranges = [Part::Fit, Part::Known, Part::Test].map(|part| series.range(part));
+            assert_eq!(ranges, [fit, known, test], "{judged_from}");
+        }
+        let late = Series { judged_from: Some(351), ..series(false) };
+        assert_eq!(late.coarser(2).range(Part::Test), 175..250, "the sample of both sides judges");
+    }
+
+    #[test]
+    fn the_newest_windows_are_those_just_before_the_cut() {
+        let old = Series { judged_from: Some(600), ..series(false) };
+        let new = Series { judged_from: Some(400), ..series(false) };
+        let pool = Pool::newest(&[old, new], 100);
+        assert!(
+            pool.windows.iter().all(|&(index, _)| index == 1),
+            "the old piece ended 100 samples before the cut"
+        );
+        assert_eq!(pool.windows[0], (1, 392));
     }
 
     #[test]

@@ -9,13 +9,14 @@ use std::net::SocketAddr;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
+use foreshift_models::contest::MODEL;
 use foreshift_models::finetune::FineTuning;
 use foreshift_models::prometheus::{self, Query};
-use foreshift_models::publish::publish;
+use foreshift_models::publish::{self, publish};
 use foreshift_models::recipe;
 use foreshift_models::recorded::Recorded;
 use foreshift_models::release::Release;
-use foreshift_models::retrain::{Outcome, retrain};
+use foreshift_models::retrain::{Incumbents, Outcome, Start, retrain};
 use foreshift_models::training::{Schedule, train};
 use http::{Request, Response};
 use kube::client::Body;
@@ -41,6 +42,11 @@ fn recorded(text: &str) -> Recorded {
     let mut recorded = Recorded::default();
     recorded.read(text.as_bytes()).unwrap();
     recorded
+}
+
+/// The shipped model forecasts.
+fn alone(shipped: &Release) -> Incumbents<'_> {
+    Incumbents { shipped, champion: None }
 }
 
 fn quick() -> FineTuning {
@@ -112,7 +118,7 @@ fn api_server() -> (kube::Client, Arc<Mutex<BTreeMap<String, Value>>>) {
 #[tokio::test]
 async fn a_habit_of_the_cluster_is_learned_and_published_once() {
     let champion = champion();
-    let outcome = retrain(&champion, &recorded(&csv(1_600)), &quick(), 9).unwrap();
+    let outcome = retrain(alone(&champion), &recorded(&csv(1_600)), &quick(), 9).unwrap();
     assert!(outcome.to_string().contains("of the champion's"), "{outcome}");
     let Outcome::Better { release, .. } = outcome else { panic!("{outcome}") };
 
@@ -153,15 +159,38 @@ async fn a_habit_of_the_cluster_is_learned_and_published_once() {
     assert_eq!((third.model.as_str(), third.deleted), ("night-1", vec![first.config_map]));
 }
 
+#[tokio::test]
+async fn the_next_night_starts_from_the_model_that_was_promoted() {
+    let shipped = champion();
+    let first = retrain(alone(&shipped), &recorded(&csv(1_600)), &quick(), 9).unwrap();
+    let Outcome::Better { release: first, trial } = first else { panic!("{first}") };
+    assert_eq!(trial.from, Start::Shipped);
+
+    let (client, objects) = api_server();
+    assert!(publish::champion(client.clone(), "system").await.unwrap().is_none());
+    let published = publish::publish(client.clone(), "system", "night", &first).await.unwrap();
+    let path = format!("/apis/foreshift.dev/v1alpha1/loadmodels/{}", published.model);
+    objects.lock().unwrap().get_mut(&path).unwrap()["status"] = json!({"role": "Champion"});
+    let (name, promoted) = publish::champion(client, "system").await.unwrap().unwrap();
+    let promoted = promoted.unwrap();
+    assert_eq!((name.as_str(), &promoted), ("night-1", &*first));
+
+    let incumbents = Incumbents { shipped: &shipped, champion: Some(&promoted) };
+    let second = retrain(incumbents, &recorded(&csv(1_600)), &quick(), 10).unwrap();
+    let Outcome::Better { trial, .. } = &second else { panic!("{second}") };
+    assert_eq!(trial.from, Start::Champion, "{second}");
+    assert!(trial.champion.pinball[MODEL] < trial.shipped.pinball[MODEL], "{second}");
+}
+
 #[test]
 fn what_is_not_better_is_not_published_and_too_little_says_how_much_is_needed() {
     let lines = (0..1_600).map(|step| format!("node/a,15,{step},0.5\n"));
     let flat: String = std::iter::once("series,period_s,step,load\n".to_owned()).chain(lines).collect();
     let still =
         FineTuning { schedule: Schedule { steps: 1, batch: 1, peak_rate: 1e-9 }, ..FineTuning::default() };
-    let outcome = retrain(&champion(), &recorded(&flat), &still, 1).unwrap();
-    assert!(matches!(outcome, Outcome::NotBetter { .. }), "{outcome}");
-    let outcome = retrain(&champion(), &recorded(&csv(600)), &still, 1).unwrap();
+    let outcome = retrain(alone(&champion()), &recorded(&flat), &still, 1).unwrap();
+    assert!(matches!(outcome, Outcome::NotBetter(_)), "{outcome}");
+    let outcome = retrain(alone(&champion()), &recorded(&csv(600)), &still, 1).unwrap();
     assert_eq!(outcome, Outcome::TooLittle { samples: 600, judged: 141 });
     assert!(outcome.to_string().contains("300 are needed"), "{outcome}");
 }
@@ -175,7 +204,7 @@ async fn the_program_reads_a_history_over_http_and_ends_well_without_enough_of_i
     fs::write(folder.path().join("load.json"), champion.json().unwrap()).unwrap();
     let with = |history: String| {
         let folder = folder.path().display();
-        vec![format!("--history={history}"), format!("--champion={folder}"), format!("--out={folder}/out")]
+        vec![format!("--history={history}"), format!("--shipped={folder}"), format!("--out={folder}/out")]
     };
     let done = trainer(with(format!("http://{address}/history"))).await;
     let told = String::from_utf8_lossy(&done.stderr);

@@ -39,7 +39,7 @@ impl World {
             arguments.push(format!("--capacity={}", capacity.requests_per_second));
         }
         let Asked::Run(args) = Args::parse_from(arguments).command else { panic!("run was asked for") };
-        let mut driver = demo::prepare(&args).await.unwrap();
+        let mut driver = demo::prepare(&args.stage).await.unwrap();
         driver.capacity = *CAPACITY.get_or_init(async || driver.capacity).await;
         Self { driver, _turn: turn }
     }
