@@ -11,21 +11,14 @@ use std::{
     },
 };
 
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
-};
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use axum::{Router, extract::State, http::StatusCode, response::Response, routing::get};
+use foreshift_daemon::admin::{json, metrics, probe};
+use prometheus_client::registry::Registry;
 
 use crate::{
     observed::people::{self, Shadowed},
     routes::Routes,
 };
-
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Decisions of a route that are told.
 const TOLD: usize = 100;
@@ -38,7 +31,6 @@ pub struct Ready(Arc<AtomicBool>);
 struct Admin {
     ready: Ready,
     routes: Routes,
-    registry: Arc<Registry>,
 }
 
 impl Ready {
@@ -53,26 +45,14 @@ pub fn router(ready: Ready, routes: Routes, registry: Registry) -> Router {
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
         .route("/debug/decisions", get(decisions))
         .route("/debug/shadow", get(shadow))
-        .with_state(Admin { ready, routes, registry: Arc::new(registry) })
+        .with_state(Admin { ready, routes })
+        .merge(metrics(registry))
 }
 
-async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if admin.ready.0.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not yet, or not any more\n")
-    }
-}
-
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let mut text = String::new();
-    match encode(&mut text, &admin.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+async fn readyz(State(admin): State<Admin>) -> (StatusCode, String) {
+    probe(admin.ready.0.load(Ordering::Relaxed).then_some("ok").ok_or("not yet, or not any more"))
 }
 
 async fn decisions(State(admin): State<Admin>) -> Response {
@@ -89,11 +69,4 @@ async fn shadow(State(admin): State<Admin>) -> Response {
         .map(|(key, assigner)| (key.to_string(), people::told(&assigner.seen())))
         .collect();
     json(&all)
-}
-
-fn json(told: &impl serde::Serialize) -> Response {
-    match serde_json::to_string_pretty(told) {
-        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
 }

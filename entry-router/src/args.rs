@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use foreshift_api::Span;
-use foreshift_operator::args::LogFormat;
+use foreshift_daemon::log::LogFormat;
 
 use crate::{assigner::Settings, proxy::Limits, standing::Key};
 

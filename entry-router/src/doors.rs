@@ -10,12 +10,12 @@ use std::{
 
 use anyhow::Context;
 use axum::Router;
+use foreshift_daemon::shutdown::Stop;
 use foreshift_doors::{
     api::{self, Counter},
     envoy, health,
     serve::serve,
 };
-use foreshift_operator::shutdown::Stop;
 use tokio::runtime::{Builder, Runtime};
 use tracing::info;
 

@@ -6,17 +6,17 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use foreshift_operator::{
-    args::LogFormat,
-    caches::{self, Caches},
-    shutdown::{self, Stop, Stopper},
+use foreshift_daemon::{
+    admin::serve,
+    log,
+    shutdown::{self, Signals, Stop, Stopper},
 };
+use foreshift_operator::caches::{self, Caches};
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     admin::{self, Ready},
@@ -35,9 +35,6 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often the files of the certificate are looked at. The kubelet takes about a minute to bring a new Secret.
 const RENEW: Duration = Duration::from_secs(10);
 
-/// The client logs every failed call as an error; whoever called says what fails and what becomes of it.
-const QUIET: &str = "kube_client::client::builder=off";
-
 /// Where standings come from.
 enum Source {
     /// Its routes as they were read last.
@@ -51,7 +48,7 @@ enum Source {
 /// # Errors
 /// Where it cannot listen, or there is neither a file nor a cluster.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    start_log(args)?;
+    log::start(&args.log, args.log_format).context("--log is no filter; give for example `info`")?;
     let routes = Routes::new(args.settings());
     let (stopper, stop) = shutdown::channel();
     let threads =
@@ -78,6 +75,7 @@ async fn control_until_stopped(
     stopper: &Stopper,
     stop: Stop,
 ) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("signals cannot be received")?;
     let ready = Ready::default();
     let (stop_ground, ground) = shutdown::channel();
     let mut tasks = JoinSet::new();
@@ -93,7 +91,7 @@ async fn control_until_stopped(
         tasks.spawn(renew(tls, ground.clone()));
     }
     let result = tokio::select! {
-        asked = shutdown::signal() => asked.context("signals cannot be received"),
+        () = signals.received() => Ok(()),
         ended = tasks.join_next() => Err(anyhow::anyhow!("{} ended unasked", name_of(ended))),
     };
     ready.set(false);
@@ -147,9 +145,7 @@ async fn serve_admin(
         .with_context(|| format!("cannot listen on {address}; give --admin another address"))?;
     let address = listener.local_addr()?;
     let service = admin::router(ready.clone(), routes.clone(), registry);
-    let mut ground = ground.clone();
-    let serving =
-        axum::serve(listener, service).with_graceful_shutdown(async move { ground.requested().await });
+    let serving = serve(listener, service, ground.clone());
     tasks.spawn(async move {
         if let Err(error) = serving.await {
             warn!(%error, "the admin server failed");
@@ -221,15 +217,4 @@ impl Source {
             }
         }
     }
-}
-
-fn start_log(args: &Args) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{}", args.log))
-        .context("--log is no filter; give for example `info`")?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
-    match args.log_format {
-        LogFormat::Json => log.json().init(),
-        LogFormat::Plain => log.init(),
-    }
-    Ok(())
 }

@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use foreshift_operator::shutdown::Stop;
+use foreshift_daemon::shutdown::Stop;
 use http::{HeaderValue, Request};
 
 use crate::{

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use foreshift_api::JournalRouteSpec;
 use foreshift_engine::{decision::Phase, policy::Policy, resource::Resource};
-pub use foreshift_operator::route::Key;
+pub use foreshift_operator::key::Key;
 use serde::Deserialize;
 
 /// One route at one tick.

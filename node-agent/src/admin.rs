@@ -1,32 +1,26 @@
 //! The admin port: health, metrics and the newest persona. It changes nothing and holds no secret.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
 };
-use prometheus_client::{encoding::text::encode, registry::Registry};
-use tokio::{net::TcpListener, sync::watch};
+use foreshift_daemon::admin::{json, metrics, probe};
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 use crate::{persona::Report, publish::Attempts};
-
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the port shows.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// All metrics.
-    pub registry: Arc<Registry>,
     /// The newest persona.
     pub reports: watch::Receiver<Option<Arc<Report>>>,
     /// Whether the node can be sampled.
@@ -35,35 +29,26 @@ pub struct Admin {
     pub attempts: watch::Receiver<Attempts>,
 }
 
-/// Serves until `stop` holds true.
-pub async fn serve(listener: TcpListener, admin: Admin, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-    axum::serve(listener, router(admin))
-        .with_graceful_shutdown(async move {
-            stop.wait_for(|stop| *stop).await.ok();
-        })
-        .await
-}
-
-/// `/livez`, `/readyz`, `/metrics`, `/persona`.
-pub fn router(admin: Admin) -> Router {
+/// `/livez`, `/readyz`, `/persona`, and `/metrics` with all that is in `registry`.
+pub fn router(admin: Admin, registry: Registry) -> Router {
     Router::new()
         // One thread does everything here: whoever gets an answer knows that it turns.
-        .route("/livez", get(|| async { "ok" }))
+        .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .route("/persona", get(persona))
         .with_state(admin)
+        .merge(metrics(registry))
 }
 
 async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
     let attempts = admin.attempts.borrow();
-    if !admin.sampling.load(Ordering::Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "the node is not sampled".to_owned())
+    probe(if !admin.sampling.load(Ordering::Relaxed) {
+        Err("the node is not sampled")
     } else if !attempts.any {
-        (StatusCode::SERVICE_UNAVAILABLE, "nothing was published yet".to_owned())
+        Err("nothing was published yet")
     } else {
-        (StatusCode::OK, format!("ok, {}", told(&attempts)))
-    }
+        Ok(format!("ok, {}", told(&attempts)))
+    })
 }
 
 /// How old the published persona is, and why.
@@ -78,22 +63,11 @@ fn told(attempts: &Attempts) -> String {
     }
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let mut body = String::new();
-    match encode(&mut body, &admin.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPEN_METRICS)], body).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
 async fn persona(State(admin): State<Admin>) -> Response {
     let report = admin.reports.borrow().clone();
-    let Some(report) = report else {
-        return (StatusCode::NOT_FOUND, "there is no sample yet").into_response();
-    };
-    match serde_json::to_string(&report.status) {
-        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    match report {
+        Some(report) => json(&report.status),
+        None => (StatusCode::NOT_FOUND, "there is no sample yet\n").into_response(),
     }
 }
 
@@ -108,9 +82,9 @@ mod tests {
     use super::*;
     use crate::metrics::Metrics;
 
-    async fn get(admin: &Admin, path: &str) -> (u16, String) {
+    async fn get(router: &Router, path: &str) -> (u16, String) {
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router(admin.clone()).oneshot(request).await.unwrap();
+        let response = router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
         let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -131,27 +105,26 @@ mod tests {
         let (reports, newest) = watch::channel(None);
         let (attempt, attempts) = watch::channel(Attempts::default());
         let sampling = Arc::new(AtomicBool::new(false));
-        let admin =
-            Admin { registry: Arc::new(registry), reports: newest, sampling: sampling.clone(), attempts };
+        let admin = router(Admin { reports: newest, sampling: sampling.clone(), attempts }, registry);
         assert_eq!(get(&admin, "/livez").await.0, 200);
-        assert_eq!(get(&admin, "/readyz").await, (503, "the node is not sampled".into()));
+        assert_eq!(get(&admin, "/readyz").await, (503, "the node is not sampled\n".into()));
         assert_eq!(get(&admin, "/persona").await.0, 404);
         sampling.store(true, Ordering::Relaxed);
-        assert_eq!(get(&admin, "/readyz").await, (503, "nothing was published yet".into()));
+        assert_eq!(get(&admin, "/readyz").await, (503, "nothing was published yet\n".into()));
         let failure = Some("no answer within 5 s".to_owned());
         attempt.send_replace(Attempts { any: true, published: None, failure: failure.clone() });
-        assert_eq!(get(&admin, "/readyz").await, (200, "ok, never published: no answer within 5 s".into()));
+        assert_eq!(get(&admin, "/readyz").await, (200, "ok, never published: no answer within 5 s\n".into()));
         let published = Some(Instant::now());
         attempt.send_replace(Attempts { any: true, published, failure: None });
         advance(Duration::from_secs(7)).await;
-        assert_eq!(get(&admin, "/readyz").await, (200, "ok, last published 7 s ago".into()));
+        assert_eq!(get(&admin, "/readyz").await, (200, "ok, last published 7 s ago\n".into()));
         attempt.send_modify(|attempts| attempts.failure = failure);
         advance(Duration::from_hours(48)).await;
-        let old = "ok, last published 172807 s ago: no answer within 5 s";
+        let old = "ok, last published 172807 s ago: no answer within 5 s\n";
         assert_eq!(get(&admin, "/readyz").await, (200, old.into()), "days without an API server are told");
         metrics.show(&report());
         reports.send_replace(Some(Arc::new(report())));
-        assert!(get(&admin, "/persona").await.1.contains(r#""bootID":"0a1b""#));
+        assert!(get(&admin, "/persona").await.1.contains(r#""bootID": "0a1b""#));
         let metrics = get(&admin, "/metrics").await.1;
         for line in ["foreshift_agent_load 0.4", r#"foreshift_agent_score{kind="capacity"} 60.0"#] {
             assert!(metrics.contains(line), "{metrics}");

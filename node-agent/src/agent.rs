@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use foreshift_daemon::shutdown::Stop;
 use k8s_openapi::jiff::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
@@ -75,13 +76,13 @@ impl Agent {
         self.sampling.clone()
     }
 
-    /// Samples until `stop` holds true, then saves what is known.
+    /// Samples until it shall stop, then saves what is known.
     pub async fn run(
         mut self,
         known: watch::Receiver<Known>,
         mut answered: mpsc::Receiver<Answered>,
         reports: watch::Sender<Option<Arc<Report>>>,
-        mut stop: watch::Receiver<bool>,
+        mut stop: Stop,
     ) {
         let start = Instant::now();
         let mut ticks = interval(PERIOD);
@@ -103,7 +104,7 @@ impl Agent {
                         save_at = now + SAVE_EVERY;
                     }
                 }
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stop.requested() => break,
             }
         }
         let known = known.borrow().clone();
@@ -152,6 +153,7 @@ impl Agent {
 mod tests {
     use std::sync::atomic::AtomicI64;
 
+    use foreshift_daemon::shutdown::{self, Stopper};
     use prometheus_client::registry::Registry;
     use tokio::task::JoinHandle;
 
@@ -166,7 +168,7 @@ mod tests {
         tree: Tree,
         sampling: Arc<AtomicBool>,
         reports: watch::Receiver<Option<Arc<Report>>>,
-        stop: watch::Sender<bool>,
+        stopper: Stopper,
         task: JoinHandle<()>,
     }
 
@@ -201,12 +203,12 @@ mod tests {
         let sources = Sources::open(&roots).unwrap();
         let agent = Agent::new(sources, persona, Some(Store::new(tree.root())), metrics, wall);
         let sampling = agent.sampling();
-        let (stop, stopped) = watch::channel(false);
+        let (stopper, stop) = shutdown::channel();
         let (report, reports) = watch::channel(None);
         let (_, known) = watch::channel(Known::default());
         let (_, answered) = mpsc::channel(1);
-        let task = tokio::spawn(agent.run(known, answered, report, stopped));
-        Bench { tree, sampling, reports, stop, task }
+        let task = tokio::spawn(agent.run(known, answered, report, stop));
+        Bench { tree, sampling, reports, stopper, task }
     }
 
     #[tokio::test(start_paused = true)]
@@ -224,7 +226,7 @@ mod tests {
     async fn what_is_known_is_saved_when_it_stops() {
         let mut bench = bench();
         bench.reports.changed().await.unwrap();
-        bench.stop.send_replace(true);
+        bench.stopper.stop();
         bench.task.await.unwrap();
         let newest = bench.reports.borrow().clone().unwrap().status.clone();
         assert_eq!(Store::new(bench.tree.root()).load().unwrap().unwrap().status, newest);

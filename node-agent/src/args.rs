@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use foreshift_api::{Decimal, Span};
+use foreshift_daemon::log::LogFormat;
 use foreshift_engine::persona::score::{PowerModel, Prices};
 
 use crate::persona::{Costing, HALF_LIFE};
@@ -75,16 +76,6 @@ pub struct CostArgs {
     /// Hourly cost that scores 50.
     #[arg(long, value_parser = amount)]
     pub reference_hourly_cost: Option<f64>,
-}
-
-/// Form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// One JSON object.
-    Json,
-    /// For people.
-    #[value(alias = "plain")]
-    Text,
 }
 
 impl From<CostArgs> for Costing {

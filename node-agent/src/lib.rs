@@ -14,7 +14,6 @@ pub mod entries;
 pub mod exposition;
 #[cfg(test)]
 mod fuzz;
-pub mod logging;
 pub mod metrics;
 mod outage;
 pub mod persona;

@@ -1,16 +1,20 @@
 //! Wires the agent together: one thread, five tasks, and the early end of any of them ends the process.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use foreshift_daemon::{
+    admin::serve,
+    log,
+    shutdown::{self, Signals, Stop},
+};
 use foreshift_node_agent::{
     admin::{self, Admin},
     agent::Agent,
     args::Args,
     backpressure::Backpressure,
     entries::{Observer, WAITING_MAX, may_be_a_pod},
-    logging,
     metrics::Metrics,
     persona::{Identity, Persona},
     publish::{Attempts, Publisher},
@@ -24,7 +28,6 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Config, client::ClientBuilder};
 use prometheus_client::registry::Registry;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -38,8 +41,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    logging::start(&args.log, args.log_format).context("--log is not a filter; write for example `info`")?;
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut signals = Signals::listen().context("signals cannot be received")?;
+    log::start(&args.log, args.log_format).context("--log is not a filter; write for example `info`")?;
     let sources = Sources::open(&Roots::from(&args))?;
     let mut config = Config::infer().await.context("no way to the API server")?;
     config.default_retry = false;
@@ -63,40 +66,34 @@ async fn main() -> anyhow::Result<()> {
     let mut dice = SmallRng::seed_from_u64(now.as_nanosecond() as u64);
     let publisher =
         Publisher::new(client.clone(), &args.node_name, backpressure, metrics, move || dice.random());
-    let (stop, stopped) = watch::channel(false);
+    let (stopper, stop) = shutdown::channel();
     let (tell_known, known) = watch::channel(Known::default());
     let (tell_report, reports) = watch::channel(None);
     let (tell_answered, answered) = mpsc::channel(WAITING_MAX);
     let (tell_attempt, attempts) = watch::channel(Attempts::default());
-    let admin = Admin {
-        registry: Arc::new(registry),
-        reports: reports.clone(),
-        sampling: agent.sampling(),
-        attempts,
-    };
+    let admin = Admin { reports: reports.clone(), sampling: agent.sampling(), attempts };
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(admin::serve(listener, admin, stopped.clone()));
-    tasks.spawn(agent.run(known.clone(), answered, tell_report, stopped.clone()).map(Ok));
-    tasks.spawn(until(stopped.clone(), observer.run(known.clone(), tell_answered)));
-    tasks.spawn(until(stopped.clone(), async move { publisher.run(reports, known, tell_attempt).await }));
-    tasks.spawn(until(stopped, async move { follow(client, &args.node_name, tell_known).await }));
+    tasks.spawn(serve(listener, admin::router(admin, registry), stop.clone()));
+    tasks.spawn(agent.run(known.clone(), answered, tell_report, stop.clone()).map(Ok));
+    tasks.spawn(until(stop.clone(), observer.run(known.clone(), tell_answered)));
+    tasks.spawn(until(stop.clone(), async move { publisher.run(reports, known, tell_attempt).await }));
+    tasks.spawn(until(stop, async move { follow(client, &args.node_name, tell_known).await }));
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = signals.received() => {}
         ended = tasks.join_next() => bail!("a task ended early: {ended:?}"),
     }
     info!("stopping");
-    stop.send_replace(true);
+    stopper.stop();
     let ended = timeout(SHUTDOWN_TIMEOUT, tasks.join_all()).await.context("did not stop in time")?;
     Ok(ended.into_iter().collect::<io::Result<()>>()?)
 }
 
-/// Drops `work`, wherever it waits, as soon as `stop` holds true.
-async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) -> io::Result<()> {
+/// Drops `work`, wherever it waits, as soon as the process shall end.
+async fn until(mut stop: Stop, work: impl Future<Output = ()>) -> io::Result<()> {
     tokio::select! {
         () = work => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+        () = stop.requested() => {}
     }
     Ok(())
 }

@@ -11,22 +11,15 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
-};
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use foreshift_daemon::admin::{metrics, probe};
+use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
 use crate::history::export::Export;
 
 /// A controller that has not turned for this long hangs.
 const HANGS_AFTER: Duration = Duration::from_mins(1);
-
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the process tells about itself.
 #[derive(Clone, Debug)]
@@ -37,12 +30,6 @@ struct Vitals {
     started: Instant,
     turned: AtomicU64,
     synced: AtomicBool,
-}
-
-#[derive(Clone)]
-struct Admin {
-    health: Health,
-    registry: Arc<Registry>,
 }
 
 impl Default for Health {
@@ -76,33 +63,20 @@ impl Health {
 
 /// Routes `/livez`, `/readyz`, `/metrics` and `/history`.
 pub fn router(health: Health, registry: Registry, history: Export) -> Router {
-    let admin = Admin { health, registry: Arc::new(registry) };
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
+        .with_state(health)
         .route("/history", get(move |query| history.clone().answer(query)))
-        .with_state(admin)
+        .merge(metrics(registry))
 }
 
-async fn livez(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    answer(admin.health.is_alive())
+async fn livez(State(health): State<Health>) -> (StatusCode, String) {
+    probe(health.is_alive().then_some("ok").ok_or("the controller hangs"))
 }
 
-async fn readyz(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    answer(admin.health.is_ready())
-}
-
-fn answer(well: bool) -> (StatusCode, &'static str) {
-    if well { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not yet\n") }
-}
-
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let mut text = String::new();
-    match encode(&mut text, &admin.registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+async fn readyz(State(health): State<Health>) -> (StatusCode, String) {
+    probe(health.is_ready().then_some("ok").ok_or("the cluster is not known yet"))
 }
 
 #[cfg(test)]

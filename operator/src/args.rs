@@ -2,8 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use foreshift_api::Span;
+use foreshift_daemon::log::LogFormat;
 
 use crate::history::writer::Place;
 
@@ -56,15 +57,6 @@ pub enum Command {
         /// them.
         dir: Option<PathBuf>,
     },
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For machines.
-    Json,
-    /// For people.
-    Plain,
 }
 
 impl Args {

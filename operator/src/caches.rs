@@ -7,6 +7,7 @@ use std::{
 };
 
 use foreshift_api::{JournalRoute, ResourcePersona};
+use foreshift_daemon::shutdown::Stop;
 use foreshift_engine::resource::Freshness;
 use futures::{
     FutureExt, StreamExt,
@@ -29,7 +30,7 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc, task::JoinSet};
 use tracing::warn;
 
-use crate::{persona::freshness::Sightings, route::Key, shutdown::Stop};
+use crate::{key::Key, persona::freshness::Sightings};
 
 /// Label that ties an EndpointSlice to its Service.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";

@@ -5,6 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use foreshift_daemon::shutdown::Stop;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use k8s_openapi::jiff::Timestamp;
 use tokio::{
@@ -15,8 +16,8 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::{
     admin::Health,
-    route::{Context, Error, Key, State, reconcile},
-    shutdown::Stop,
+    key::Key,
+    route::{Context, Error, State, reconcile},
 };
 
 /// The loop over all routes.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use foreshift_daemon::shutdown::Stop;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,
@@ -20,8 +21,6 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tracing::{debug, info, warn};
-
-use crate::shutdown::Stop;
 
 /// Name of the Lease.
 pub const NAME: &str = "foreshift-operator";
@@ -232,7 +231,7 @@ mod tests {
     async fn whoever_ends_well_lets_the_next_one_lead_at_once() {
         let server = ApiServer::default();
         let ((one, first), (mut two, second)) = (candidate(&server, "one"), candidate(&server, "two"));
-        let (stopper, stop) = crate::shutdown::channel();
+        let (stopper, stop) = foreshift_daemon::shutdown::channel();
         stopper.stop();
         one.run(stop).await;
         assert!(!first.is_held());

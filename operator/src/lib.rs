@@ -10,13 +10,13 @@ pub mod caches;
 pub mod controller;
 pub mod events;
 pub mod history;
+pub mod key;
 pub mod lease;
 pub mod metrics;
 pub mod models;
 pub mod persona;
 pub mod process;
 pub mod route;
-pub mod shutdown;
 pub mod write;
 
 #[cfg(test)]

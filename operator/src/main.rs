@@ -4,15 +4,12 @@ use std::{io::Write, path::Path};
 
 use anyhow::Context;
 use clap::Parser;
+use foreshift_daemon::log;
 use foreshift_operator::{
-    args::{Args, Command, LogFormat},
+    args::{Args, Command},
     models::Files,
     process,
 };
-use tracing_subscriber::EnvFilter;
-
-/// The client logs every failed call as an error; whoever called says what fails and what becomes of it.
-const QUIET: &str = "kube_client::client::builder=off";
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
@@ -23,13 +20,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{}", args.log))
-        .context("--log is no filter; give for example `info`")?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
-    match args.log_format {
-        LogFormat::Json => log.json().init(),
-        LogFormat::Plain => log.init(),
-    }
+    log::start(&args.log, args.log_format).context("--log is no filter; give for example `info`")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let client =

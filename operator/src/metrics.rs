@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::route::Key;
+use crate::key::Key;
 
 type Ratio = Gauge<f64, AtomicU64>;
 

@@ -19,8 +19,9 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use foreshift_api::{ResourcePersona, operator_field_manager as field_manager};
+use foreshift_daemon::shutdown::Stop;
 
-use crate::{caches::Caches, history::History, models::Models, shutdown::Stop, write::Gate};
+use crate::{caches::Caches, history::History, models::Models, write::Gate};
 
 /// Writes under way at once.
 const CONCURRENCY: usize = 8;

@@ -2,6 +2,10 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use foreshift_daemon::{
+    admin,
+    shutdown::{self, Signals, Stop},
+};
 use futures::FutureExt;
 use kube::{
     Client,
@@ -12,7 +16,7 @@ use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::timeout};
 use tracing::{error, info, warn};
 
 use crate::{
-    admin::{self, Health},
+    admin::{Health, router},
     args::Args,
     caches::{self, Caches},
     controller::Controller,
@@ -21,7 +25,6 @@ use crate::{
     metrics::Metrics,
     models::registry::{self, ModelRegistry},
     persona, route,
-    shutdown::{self, Stop},
     write::Gate,
 };
 
@@ -68,6 +71,7 @@ struct Tasks {
 /// # Errors
 /// [`Error`], each variant; the data plane goes on without the operator.
 pub async fn run(client: Client, args: &Args) -> Result<(), Error> {
+    let mut signals = Signals::listen().map_err(Error::Signal)?;
     let listener = TcpListener::bind(args.admin)
         .await
         .map_err(|source| Error::Listen { address: args.admin, source })?;
@@ -77,7 +81,7 @@ pub async fn run(client: Client, args: &Args) -> Result<(), Error> {
     info!(identity = args.identity(), version = env!("CARGO_PKG_VERSION"), "started");
 
     let result = tokio::select! {
-        asked = shutdown::signal() => asked.map_err(Error::Signal),
+        () = signals.received() => Ok(()),
         ended = tasks.ended() => Err(Error::Ended(ended)),
     };
     // Writes need the lease: it is given back when the last one is done.
@@ -106,10 +110,8 @@ fn start(
     let mut tasks = Tasks::default();
 
     let export = Export::new(args.history_dir.clone());
-    let mut closed = ground_stops.clone();
-    let server = axum::serve(listener, admin::router(health.clone(), registry, export))
-        .with_graceful_shutdown(async move { closed.requested().await });
-    tasks.ground.spawn(server.into_future().map(|_| "the admin server"));
+    let server = admin::serve(listener, router(health.clone(), registry, export), ground_stops.clone());
+    tasks.ground.spawn(server.map(|_| "the admin server"));
 
     let history = match args.history() {
         Some(place) => {

@@ -19,10 +19,7 @@ mod scenario;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foreshift_api::JournalRoute;
 use foreshift_engine::ledger::Ledger;
@@ -33,19 +30,11 @@ use tokio::sync::watch;
 use crate::{
     caches::Caches,
     history::{Cursor, History},
+    key::Key,
     metrics::Metrics,
     models::Models,
     write::{Gate, WriteError},
 };
-
-/// Namespace and name of a route.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Its namespace; all that it names is in there, too.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
 
 /// What all reconciles share.
 pub struct Context {
@@ -148,23 +137,6 @@ impl Context {
     pub fn route(&self, key: &Key) -> Option<Arc<JournalRoute>> {
         let reference = kube::runtime::reflector::ObjectRef::new(&key.name).within(&key.namespace);
         self.caches.routes.get(&reference)
-    }
-}
-
-impl Key {
-    /// The key of a route.
-    #[must_use]
-    pub fn of(route: &JournalRoute) -> Self {
-        Self {
-            namespace: route.metadata.namespace.clone().unwrap_or_default(),
-            name: route.metadata.name.clone().unwrap_or_default(),
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 

@@ -16,10 +16,10 @@ use std::{
 use foreshift_api::{JournalRoute, ResourcePersona};
 use foreshift_engine::{decision::Decision, ledger::Ledger, policy::Policy, resource::Resource};
 use foreshift_operator::{
+    key::Key,
     models::Models,
     persona::freshness::Sightings,
     route::{
-        Key,
         observe::{self, Observed},
         plan::Planner,
         resources::{Attribution, measure},

@@ -14,7 +14,8 @@ use std::{
 };
 
 use foreshift_api::{JournalRoute, ROUTER_FIELD_MANAGER};
-use foreshift_operator::{caches::Caches, shutdown::Stop};
+use foreshift_daemon::shutdown::Stop;
+use foreshift_operator::caches::Caches;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use foreshift_operator::shutdown::Stop;
+use foreshift_daemon::shutdown::Stop;
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
 
-use foreshift_operator::shutdown::Stop;
+use foreshift_daemon::shutdown::Stop;
 use tokio::{sync::mpsc::Receiver, task::JoinSet, time::MissedTickBehavior};
 
 use super::{

@@ -15,8 +15,9 @@ use foreshift_engine::{
 };
 use foreshift_operator::{
     caches::Caches,
+    key::Key,
     route::{
-        Key, endpoints,
+        endpoints,
         observe::{self, Observed},
         ports,
         resources::{Attribution, measure},

@@ -11,7 +11,7 @@ use foreshift_engine::{
     decision::Phase,
     resource::{Freshness, Node, Readiness, Resource, Scores},
 };
-use foreshift_operator::route::{Key, validate};
+use foreshift_operator::{key::Key, route::validate};
 use serde::Deserialize;
 
 use super::{Member, Protocol, Standing};

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use foreshift_daemon::shutdown::{self, Stopper};
 use foreshift_engine::{
     decision::Phase,
     resource::{Freshness, Node, Readiness, Resource, Scores},
@@ -13,10 +14,7 @@ use foreshift_entry_router::{
     routes::Routes,
     standing::{Key, Member, Protocol, Standing},
 };
-use foreshift_operator::{
-    route::validate,
-    shutdown::{self, Stopper},
-};
+use foreshift_operator::route::validate;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;

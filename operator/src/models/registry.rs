@@ -11,6 +11,7 @@ use std::{
 };
 
 use foreshift_api::{LoadModel, LoadModelStatus, load_model::ModelRole, operator_field_manager::MODELS};
+use foreshift_daemon::shutdown::Stop;
 use foreshift_predictor::Model;
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
 use kube::{
@@ -29,7 +30,7 @@ use super::{
     files::{MANIFEST, ONNX},
     status,
 };
-use crate::{caches::Caches, elapsed, events, metrics::Metrics, shutdown::Stop, write::Gate};
+use crate::{caches::Caches, elapsed, events, metrics::Metrics, write::Gate};
 
 /// How often files and LoadModels are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

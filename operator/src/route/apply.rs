@@ -17,12 +17,12 @@ use kube::{
 };
 
 use super::{
-    Context, Key,
+    Context,
     observe::Observed,
     plan::Outcome,
     slices::{self, is_ours, same},
 };
-use crate::{elapsed, write::WriteError};
+use crate::{elapsed, key::Key, write::WriteError};
 
 /// The watch shows an own write within milliseconds; until then the answer to it is believed for this long.
 const WATCH_LAG: Duration = Duration::from_secs(2);

@@ -12,8 +12,9 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 
-use super::{Key, validate::ValidRoute};
+use super::validate::ValidRoute;
 use crate::caches::Caches;
+use crate::key::Key;
 
 /// What is known of everything that a route names.
 #[derive(Clone, Debug, Default)]

@@ -16,7 +16,7 @@ use foreshift_predictor::Trust;
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
-    Key, endpoints,
+    endpoints,
     forecast::{Elsewhere, Forecasters},
     hook::Answer,
     observe::Observed,
@@ -25,7 +25,7 @@ use super::{
     validate::{ValidRoute, Verdict},
     verdicts::{Verdicts, judge},
 };
-use crate::{models::Models, since_epoch};
+use crate::{key::Key, models::Models, since_epoch};
 
 /// How far ahead people are told the lead's load.
 const TOLD_AHEAD: Duration = Duration::from_mins(1);

@@ -11,7 +11,6 @@ use foreshift_engine::{ledger::Ledger, persona::grid::Grid, warm_up::Call};
 use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 
 use super::{
-    Key,
     hook::Answer,
     observe::observe,
     plan::{Outcome, Planner},
@@ -20,6 +19,7 @@ use super::{
 };
 use crate::{
     fixtures::{World, later, node},
+    key::Key,
     models::Models,
 };
 use foreshift_api::journal_route::{Hook, Phase, Strategy};

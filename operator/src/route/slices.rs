@@ -12,8 +12,9 @@ use k8s_openapi::{
 };
 use kube::{ResourceExt, api::ObjectMeta};
 
-use super::{Key, endpoints, observe::Observed, ports, validate::ValidRoute};
+use super::{endpoints, observe::Observed, ports, validate::ValidRoute};
 use crate::caches::SERVICE_NAME;
+use crate::key::Key;
 
 /// Label that tells other controllers to leave a slice alone.
 pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";

@@ -18,13 +18,13 @@ use kube::{
 use serde_json::json;
 
 use super::{
-    Context, Error, Key,
+    Context, Error,
     apply::Applied,
     events,
     plan::{Outcome, Plan},
     validate::Verdict,
 };
-use crate::{elapsed, metrics::Figures};
+use crate::{elapsed, key::Key, metrics::Figures};
 
 /// Once a second, less what a tick may come early.
 const SHORTEST: Duration = Duration::from_millis(900);
