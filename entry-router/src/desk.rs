@@ -27,10 +27,7 @@ impl Desk for Routes {
         let assigner = self.get(&key).ok_or_else(unknown)?;
         let class = match asked.class {
             Class::Named(class) => Cow::Borrowed(class),
-            Class::Request(head) => {
-                let classify = assigner.with_standing(|standing| standing.spec.classify.clone()).flatten();
-                class::of(head, &classify.unwrap_or_default())
-            }
+            Class::Request(head) => class::of(head, &assigner.classify()),
         };
         let bytes = (asked.bytes > 0).then_some(asked.bytes);
         let entry = Entry { class: &class, bytes, ..Entry::default() };

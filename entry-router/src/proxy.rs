@@ -12,6 +12,7 @@ mod listen;
 pub(crate) mod pool;
 pub(crate) mod source;
 mod streams;
+mod timers;
 pub mod tls;
 pub(crate) mod verdict;
 
@@ -37,6 +38,7 @@ use access::Sampling;
 use budget::Budget;
 use pool::Pool;
 use source::Keeping;
+use timers::Timers;
 use tls::Tls;
 
 /// Bounds of the proxy.
@@ -97,6 +99,7 @@ struct Worker {
     tls: Option<Arc<Tls>>,
     sampling: Sampling,
     pool: Pool,
+    timers: Timers,
     budget: Mutex<Budget>,
     keeping: Arc<Keeping>,
     copies: Queue,
@@ -152,6 +155,7 @@ impl Proxy {
                 tls: tls.cloned(),
                 sampling: Sampling::new(limits.told),
                 pool: Pool::default(),
+                timers: Timers::default(),
                 budget: Mutex::new(Budget::new(limits.retries)),
                 keeping: Arc::clone(&keeping),
                 copies: copies.clone(),

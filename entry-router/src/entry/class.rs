@@ -3,7 +3,11 @@
 use std::borrow::Cow;
 
 use foreshift_api::journal_route::{Classify, HeaderName};
-use http::{HeaderMap, header, request};
+use http::{
+    HeaderMap,
+    header::{self, AsHeaderName},
+    request,
+};
 
 /// Characters of a class at most; what is longer is cut.
 const LONGEST: usize = 96;
@@ -31,11 +35,11 @@ fn names(classify: &Classify) -> impl Iterator<Item = Option<&HeaderName>> {
 }
 
 fn media_type(headers: &HeaderMap) -> Cow<'_, str> {
-    let told = value(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let told = value(headers, header::CONTENT_TYPE).unwrap_or_default();
     Cow::Borrowed(cut(told.split(';').next().unwrap_or_default().trim()))
 }
 
-fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn value(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 

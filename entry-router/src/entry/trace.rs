@@ -3,8 +3,10 @@
 
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde::{Serialize, Serializer};
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A trace's id.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -14,7 +16,7 @@ impl Trace {
     /// The id in the headers of a request, if they have a sound one.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        Self::read(headers.get("traceparent")?.as_bytes())
+        Self::read(headers.get(&TRACEPARENT)?.as_bytes())
     }
 
     /// Version, id, parent and flags in lower-case hexadecimal; versions to come may add more.

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 
 use super::{
     access::Line,
@@ -163,9 +163,4 @@ pub(super) fn own(status: StatusCode, text: String, retry_after: Option<Duration
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
     }
     answer
-}
-
-/// The moment after which nothing is waited for any more.
-pub(super) fn deadline(since: std::time::Instant, wait: Duration) -> Instant {
-    Instant::from_std(since + wait)
 }

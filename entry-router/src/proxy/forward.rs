@@ -1,10 +1,12 @@
 //! One entry: assigned, sent, tried elsewhere where that loses and doubles nothing, and answered.
 
 use std::{
+    pin::pin,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use futures::future::{Either, select};
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request, response,
 };
@@ -14,7 +16,7 @@ use tracing::debug;
 use super::{
     Worker,
     access::Line,
-    answer::{self, Answer, Rest, deadline},
+    answer::{self, Answer, Rest},
     headers::{self, ENTRY_ID},
     pool::Connection,
     source::{Source, Waiting},
@@ -203,20 +205,24 @@ impl Exchange<'_> {
 
     /// Waits as long as the body moves, then as long as an answer may take.
     async fn in_time<T>(&self, answered: impl Future<Output = T>) -> Result<T, Waiting> {
-        let mut answered = std::pin::pin!(answered);
         let longest = self.worker.limits.answer;
-        let began = std::time::Instant::now();
-        let mut until = deadline(began, longest);
+        let began = Instant::now();
+        let mut until = began + longest;
+        let mut answered = pin!(answered);
+        let mut deadline = self.worker.timers.at(until);
         loop {
-            if let Ok(answered) = tokio::time::timeout_at(until, answered.as_mut()).await {
-                return Ok(answered);
+            match select(answered.as_mut(), &mut deadline).await {
+                Either::Left((answered, _)) => return Ok(answered),
+                Either::Right(_) => {
+                    let (progress, waiting) = self.source.progress();
+                    let later = progress.max(began) + longest;
+                    if later <= until {
+                        return Err(waiting);
+                    }
+                    until = later;
+                    deadline.move_to(until);
+                }
             }
-            let (progress, waiting) = self.source.progress();
-            let later = deadline(progress.max(began), longest);
-            if later <= until {
-                return Err(waiting);
-            }
-            until = later;
         }
     }
 

@@ -2,10 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version,
-    header::{
-        CONNECTION, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
-        UPGRADE,
-    },
+    header::{CONNECTION, EXPECT, HOST, TE},
     request,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -14,19 +11,6 @@ use crate::standing::Protocol;
 
 /// The same at every retry: clients give it, else the router does.
 pub(crate) const ENTRY_ID: HeaderName = HeaderName::from_static("x-entry-id");
-
-/// Belong to one connection (RFC 9110, section 7.6.1).
-static HOP_BY_HOP: [HeaderName; 9] = [
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    CONNECTION,
-];
 
 /// Removes what concerns the client's connection only.
 pub(super) fn strip_request(head: &mut request::Parts) {
@@ -81,8 +65,7 @@ pub(super) fn size(head: &request::Parts) -> usize {
 /// Removes what belongs to one connection, and what `Connection` names.
 pub(super) fn strip(headers: &mut HeaderMap) {
     // One look at each header that is there: most heads have none of these.
-    let mut leaving: Vec<HeaderName> =
-        headers.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned().collect();
+    let mut leaving: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
     if leaving.contains(&CONNECTION) {
         let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
         leaving.extend(named.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()));
@@ -90,6 +73,22 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     for name in leaving {
         headers.remove(name);
     }
+}
+
+/// Whether it belongs to one connection (RFC 9110, section 7.6.1).
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 #[cfg(test)]

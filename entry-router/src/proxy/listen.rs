@@ -92,7 +92,7 @@ fn server(worker: &Worker) -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server
         .http1()
-        .timer(TokioTimer::new())
+        .timer(worker.timers.clone())
         .header_read_timeout(worker.limits.head)
         .max_buf_size(worker.limits.head_bytes + READ_AT_ONCE);
     server

@@ -1,9 +1,11 @@
 //! What an answer tells of the resource that gave it. With gRPC the status of HTTP says nothing: the call's own comes
 //! in the head where there is no body, else in the trailers.
 
-use http::{HeaderMap, StatusCode, response};
+use http::{HeaderMap, HeaderName, StatusCode, response};
 
 use crate::assigner::Outcome;
+
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// As the head tells it; with gRPC, [`of_call`] of the trailers may tell more.
 pub(crate) fn of(head: &response::Parts) -> Outcome {
@@ -42,7 +44,7 @@ fn of_status(status: StatusCode) -> Outcome {
 }
 
 fn call_status(headers: &HeaderMap) -> Option<&str> {
-    headers.get("grpc-status")?.to_str().ok()
+    headers.get(&GRPC_STATUS)?.to_str().ok()
 }
 
 #[cfg(test)]
