@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::Either;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
@@ -148,14 +149,15 @@ impl Pool {
 }
 
 impl Connection {
-    /// Sends an entry; one of which nothing was sent comes back in the error.
-    pub(crate) async fn send(
+    /// Sends an entry at once, so that its answer is waited for without it; one of which nothing was sent comes back in
+    /// the error.
+    pub(crate) fn send(
         &mut self,
         request: Request<Sending>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Sending>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Sending>>>> {
         match &mut self.sender {
-            Sender::Whole(sender) => sender.try_send_request(request).await,
-            Sender::Shared(stream) => stream.sender().try_send_request(request).await,
+            Sender::Whole(sender) => Either::Left(sender.try_send_request(request)),
+            Sender::Shared(stream) => Either::Right(stream.sender().try_send_request(request)),
         }
     }
 }
