@@ -10,20 +10,19 @@ use std::{
 };
 
 use crate::{
-    load, machine,
+    load::{self, Run},
+    machine,
     peers::{self, Balance, Contender, OURS, Peer, Program, Programs, Resources},
     report,
-    table::{Case, Figures, Sample},
+    table::{Case, Figures, LOADS, Load, Sample, Version},
 };
 
-/// Connections of clients.
+/// Clients, each with one entry under way: a connection with HTTP/1.1, a stream with HTTP/2.
 const CLIENTS: usize = 32;
 
-/// Lengths of entries.
-const SIZES: [usize; 2] = [1 << 10, 64 << 10];
-
-/// Endpoints of the route whose decisions are timed.
+/// Endpoints of the route whose decisions are timed, and the length of its entries.
 const ENDPOINTS: u8 = 100;
+const DECIDED_BYTES: usize = 1 << 10;
 
 const CONTENDERS: [Contender; 4] = [
     Contender { name: OURS, program: Program::Router, balance: Balance::Turns },
@@ -35,7 +34,7 @@ const CONTENDERS: [Contender; 4] = [
 /// How they are compared.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Rounds; in each, every proxy has one run with each length.
+    /// Rounds; in each, every proxy has one run with each load.
     #[arg(long, default_value_t = 9)]
     rounds: usize,
     /// Seconds of a run.
@@ -59,12 +58,12 @@ pub(crate) async fn compare(args: &Args) -> anyhow::Result<()> {
     let mut figures = Figures::default();
     let time = Duration::from_secs_f64(args.seconds);
     for round in 0..args.rounds {
-        for bytes in SIZES {
+        for (_, load) in LOADS {
             // Whoever comes first in a round does not do so in the next.
             for i in 0..peers.len() {
                 let peer = &peers[(i + round) % peers.len()];
-                let sample = measure(peer, bytes, time).await?;
-                figures.add(Case { peer: peer.name, bytes }, sample);
+                let sample = measure(peer, load, time).await?;
+                figures.add(Case { peer: peer.name, load }, sample);
             }
         }
     }
@@ -83,14 +82,14 @@ async fn time_decisions(programs: &Programs, folder: &Path, time: Duration) -> i
     let resources = Resources { addresses: &addresses, count: 10, cores: 1.0 };
     let ours = peers::start(programs, &CONTENDERS[..1], resources, &folder.join("decisions")).await?;
     let Some(ours) = ours.first() else { return Ok(None) };
-    load::drive(ours.address, CLIENTS, SIZES[0], time).await?;
+    load::drive(ours.address, CLIENTS, DECIDED_BYTES, time).await?;
     peers::decision_p99(ours).await
 }
 
-async fn measure(peer: &Peer, bytes: usize, time: Duration) -> io::Result<Sample> {
-    load::drive(peer.address, CLIENTS, bytes, time / 10).await?;
+async fn measure(peer: &Peer, load: Load, time: Duration) -> io::Result<Sample> {
+    drive(peer, load, time / 10).await?;
     let (cpu, stolen) = (peer.cpu(), machine::stolen());
-    let run = load::drive(peer.address, CLIENTS, bytes, time).await?;
+    let run = drive(peer, load, time).await?;
     let seconds = run.took.as_secs_f64();
     Ok(Sample {
         rate: run.entries as f64 / seconds,
@@ -101,4 +100,11 @@ async fn measure(peer: &Peer, bytes: usize, time: Duration) -> io::Result<Sample
         stolen: (machine::stolen() - stolen) / seconds,
         errors: run.errors,
     })
+}
+
+async fn drive(peer: &Peer, Load { version, bytes }: Load, time: Duration) -> io::Result<Run> {
+    match version {
+        Version::Http1 => load::drive(peer.address, CLIENTS, bytes, time).await,
+        Version::Http2 => load::http2::drive(peer.http2, CLIENTS, bytes, time).await,
+    }
 }

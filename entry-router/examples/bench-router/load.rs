@@ -1,6 +1,8 @@
 //! Clients in a closed loop, and the resources that they reach, on raw sockets: whatever time these take is not the
 //! proxy's to use.
 
+pub(crate) mod http2;
+
 use std::{
     io,
     net::SocketAddr,
@@ -12,6 +14,7 @@ use hdrhistogram::Histogram;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinHandle,
 };
 
 pub(crate) const ANSWER: &[u8] =
@@ -24,6 +27,12 @@ pub(crate) struct Run {
     pub(crate) took: Duration,
     /// Microseconds.
     pub(crate) latencies: Histogram<u64>,
+}
+
+/// What one client was answered.
+struct Answers {
+    latencies: Histogram<u64>,
+    errors: u64,
 }
 
 /// A resource that takes every entry; answers where it listens.
@@ -57,12 +66,15 @@ pub(crate) async fn drive(
     let request = Arc::new(entry(bytes));
     let began = Instant::now();
     let until = began + time;
-    let clients: Vec<_> =
-        (0..clients).map(|_| tokio::spawn(client(address, Arc::clone(&request), until))).collect();
-    let mut run = Run { entries: 0, errors: 0, took: time, latencies: histogram()? };
+    let clients = (0..clients).map(|_| tokio::spawn(client(address, Arc::clone(&request), until))).collect();
+    gather(clients, began).await
+}
+
+async fn gather(clients: Vec<JoinHandle<io::Result<Answers>>>, began: Instant) -> io::Result<Run> {
+    let mut run = Run { entries: 0, errors: 0, took: Duration::ZERO, latencies: histogram()? };
     for client in clients {
         match client.await.map_err(io::Error::other)? {
-            Ok((latencies, errors)) => {
+            Ok(Answers { latencies, errors }) => {
                 run.entries += latencies.len();
                 run.errors += errors;
                 run.latencies.add(&latencies).map_err(io::Error::other)?;
@@ -74,11 +86,7 @@ pub(crate) async fn drive(
     Ok(run)
 }
 
-async fn client(
-    address: SocketAddr,
-    request: Arc<Vec<u8>>,
-    until: Instant,
-) -> io::Result<(Histogram<u64>, u64)> {
+async fn client(address: SocketAddr, request: Arc<Vec<u8>>, until: Instant) -> io::Result<Answers> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (mut latencies, mut errors, mut read) = (histogram()?, 0, Reader::default());
@@ -93,7 +101,7 @@ async fn client(
             None => return Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
-    Ok((latencies, errors))
+    Ok(Answers { latencies, errors })
 }
 
 /// A request of so many bytes.

@@ -20,6 +20,8 @@ pub(crate) const OURS: &str = "foreshift";
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
+    /// Where it takes HTTP/2 with prior knowledge.
+    pub(crate) http2: SocketAddr,
     /// Where ours tells its metrics.
     admin: Option<SocketAddr>,
     process: Child,
@@ -131,6 +133,8 @@ fn start_one(
         Ok(path(&file))
     };
     let listen = free()?;
+    // This one takes one version at a port.
+    let http2 = if program == Program::Nginx { free()? } else { listen };
     let mut admin = None;
     let addresses = resources.addresses;
     let (binary, arguments) = match program {
@@ -152,7 +156,7 @@ fn start_one(
             (programs.haproxy.as_ref(), ["-q", "-db", "-f", &config].map(String::from).to_vec())
         }
         Program::Nginx => {
-            let config = write("conf", nginx(listen, addresses, folder))?;
+            let config = write("conf", nginx([listen, http2], addresses, folder))?;
             (programs.nginx.as_ref(), ["-c", &config, "-p", &path(folder)].map(String::from).to_vec())
         }
     };
@@ -165,7 +169,7 @@ fn start_one(
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()?;
-    Ok(Some(Peer { name, address: listen, admin, process }))
+    Ok(Some(Peer { name, address: listen, http2, admin, process }))
 }
 
 /// The time that 99 % of a router's decisions take at most, in nanoseconds, to within an eighth.
@@ -276,14 +280,14 @@ fn haproxy(listen: SocketAddr, resources: &[SocketAddr], balance: Balance) -> St
     )
 }
 
-fn nginx(listen: SocketAddr, resources: &[SocketAddr], folder: &Path) -> String {
+fn nginx([listen, http2]: [SocketAddr; 2], resources: &[SocketAddr], folder: &Path) -> String {
     let servers: Vec<String> = resources.iter().map(|a| format!("    server {a} max_fails=0;\n")).collect();
     let servers = servers.concat();
     format!(
         "daemon off;\nmaster_process off;\npid {dir}/nginx.pid;\nerror_log {dir}/nginx.log error;\nevents {{ worker_connections 4000; }}\n\
          http {{\n  access_log off;\n  client_body_temp_path {dir}/body;\n  proxy_temp_path {dir}/proxy;\n  fastcgi_temp_path {dir}/f;\n  \
          uwsgi_temp_path {dir}/u;\n  scgi_temp_path {dir}/s;\n  keepalive_requests 100000000;\n  client_body_buffer_size 128k;\n  \
-         upstream out {{\n{servers}    keepalive 64;\n    keepalive_requests 100000000;\n  }}\n  server {{\n    listen {listen};\n    \
+         upstream out {{\n{servers}    keepalive 64;\n    keepalive_requests 100000000;\n  }}\n  server {{\n    listen {listen};\n    listen {http2} http2;\n    \
          location / {{\n      proxy_pass http://out;\n      proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n    }}\n  }}\n}}\n",
         dir = folder.display()
     )

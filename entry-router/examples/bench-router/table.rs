@@ -10,8 +10,31 @@ use crate::peers::OURS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Case {
     pub(crate) peer: &'static str,
+    pub(crate) load: Load,
+}
+
+/// What clients send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Load {
+    pub(crate) version: Version,
+    /// Length of an entry.
     pub(crate) bytes: usize,
 }
+
+/// What clients speak; to resources, all speak HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Version {
+    Http1,
+    /// With prior knowledge.
+    Http2,
+}
+
+/// All loads, with what the names of their ratios end in.
+pub(crate) const LOADS: [(&str, Load); 3] = [
+    ("", Load { version: Version::Http1, bytes: 1 << 10 }),
+    ("_64k", Load { version: Version::Http1, bytes: 64 << 10 }),
+    ("_h2", Load { version: Version::Http2, bytes: 1 << 10 }),
+];
 
 /// One run.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +70,7 @@ impl Figures {
     pub(crate) fn print(&self, out: &mut impl io::Write) -> io::Result<()> {
         writeln!(
             out,
-            "proxy      bytes  entries/s  (least - most)      p50 ms  p99 ms  CPU s  RSS MB  stolen  errors"
+            "proxy      HTTP   bytes  entries/s  (least - most)      p50 ms  p99 ms  CPU s  RSS MB  stolen  errors"
         )?;
         for (case, runs) in &self.runs {
             let of = |value: fn(&Sample) -> f64| median(runs.iter().map(value));
@@ -56,9 +79,10 @@ impl Figures {
             let most = rates.fold(0.0, f64::max);
             writeln!(
                 out,
-                "{:<9} {:>6}  {:>9.0}  ({least:>6.0} - {most:>6.0})  {:>9.2}  {:>6.2}  {:>5.2}  {:>6.1}  {:>5.1}%  {:>6}",
+                "{:<9}  {:>4}  {:>6}  {:>9.0}  ({least:>6.0} - {most:>6.0})  {:>9.2}  {:>6.2}  {:>5.2}  {:>6.1}  {:>5.1}%  {:>6}",
                 case.peer,
-                case.bytes,
+                case.load.version.number(),
+                case.load.bytes,
                 of(|run| run.rate),
                 of(|run| run.p50),
                 of(|run| run.p99),
@@ -82,7 +106,8 @@ impl Figures {
             .map(|(case, runs)| {
                 let of = |value: fn(&Sample) -> f64| median(runs.iter().map(value));
                 json!({
-                    "peer": case.peer, "bytes": case.bytes, "requests_per_second": of(|run| run.rate),
+                    "peer": case.peer, "http": case.load.version.number(), "bytes": case.load.bytes,
+                    "requests_per_second": of(|run| run.rate),
                     "p50_ms": of(|run| run.p50), "p99_ms": of(|run| run.p99), "cpu_seconds": of(|run| run.cpu),
                     "rss_mb": of(|run| run.rss), "stolen": of(|run| run.stolen),
                 })
@@ -93,18 +118,17 @@ impl Figures {
 
     /// Each the median of the ratios of runs of one round, which are close in time.
     fn ratios(&self) -> BTreeMap<String, f64> {
-        let ours = |bytes| Case { peer: OURS, bytes };
         let mut ratios = BTreeMap::new();
-        for (suffix, bytes) in [("", 1 << 10), ("_64k", 64 << 10)] {
+        for (suffix, load) in LOADS {
             for peer in ["envoy", "haproxy", "nginx"] {
-                if let Some(ratio) = self.ratio(ours(bytes), Case { peer, bytes }, |run| run.rate) {
+                if let Some(ratio) = self.ratio(peer, load, |run| run.rate) {
                     ratios.insert(format!("throughput_vs_{peer}{suffix}"), ratio);
                 }
             }
-        }
-        for peer in ["envoy", "haproxy"] {
-            if let Some(ratio) = self.ratio(ours(1 << 10), Case { peer, bytes: 1 << 10 }, |run| run.p99) {
-                ratios.insert(format!("p99_vs_{peer}"), ratio);
+            for peer in ["envoy", "haproxy"].into_iter().filter(|_| load.bytes == 1 << 10) {
+                if let Some(ratio) = self.ratio(peer, load, |run| run.p99) {
+                    ratios.insert(format!("p99_vs_{peer}{suffix}"), ratio);
+                }
             }
         }
         let rss = self.runs.iter().filter(|(case, _)| case.peer == OURS).flat_map(|(_, runs)| runs);
@@ -115,9 +139,19 @@ impl Figures {
         ratios
     }
 
-    fn ratio(&self, one: Case, other: Case, value: fn(&Sample) -> f64) -> Option<f64> {
-        let (one, other) = (self.runs.get(&one)?, self.runs.get(&other)?);
-        Some(median(one.iter().zip(other).map(|(one, other)| value(one) / value(other))))
+    fn ratio(&self, peer: &'static str, load: Load, value: fn(&Sample) -> f64) -> Option<f64> {
+        let ours = self.runs.get(&Case { peer: OURS, load })?;
+        let theirs = self.runs.get(&Case { peer, load })?;
+        Some(median(ours.iter().zip(theirs).map(|(ours, theirs)| value(ours) / value(theirs))))
+    }
+}
+
+impl Version {
+    fn number(self) -> u8 {
+        match self {
+            Self::Http1 => 1,
+            Self::Http2 => 2,
+        }
     }
 }
 
