@@ -5,6 +5,10 @@
 //! hold: it has no more in flight than it would have at its objective (milliseconds: this sees a noisy neighbour
 //! before any persona does), and it was given no more than its objective lets it do (seconds: this keeps the lead
 //! where the plan wants it).
+//!
+//! Room is not all: an entry that would have to wait for so long that it would be among the slowest is rather given to a
+//! resource that is prompt ([`PROMPT`]), if one of the next few is. So a tail is kept without spreading everything:
+//! small entries wait a little with the lead, large ones go where nobody is before them.
 
 mod candidates;
 mod slot;
@@ -14,6 +18,14 @@ use std::time::Duration;
 
 pub use candidates::{Candidates, Tick};
 pub use slot::{Outcome, Ticket};
+
+/// An entry is on time when it is done within this many times of what the slowest hundredth of the entries would take
+/// alone, or itself if that is more.
+pub const PROMPT: f64 = 1.1;
+
+/// So many alternates are asked for one that is prompt once somebody has room: a choice does not take longer where
+/// nobody is.
+const ASKED: usize = 4;
 
 /// Which resource gets an entry, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +43,8 @@ pub enum Reason {
     LeadHasHeadroom,
     /// The lead has no room, but less than the share it keeps in any case.
     LeastLeadShare,
-    /// The alternate with the best score for this class among those that have room.
+    /// The alternate with the best score for this class among those that have room, and that would have it done on
+    /// time where anybody would; the lead has no room, or would be late.
     BestAlternate,
     /// Nobody has room: the one that would be done with it first.
     ByHeadroom,
@@ -47,8 +60,9 @@ pub enum Reason {
 /// [`crate::impact::Impacts::predict`] does; what is no positive number counts as the mean of the entries so far. `tried` are places that failed it already; they get it
 /// again only if there are no others. Classes that were not prepared are ranked as class 0.
 ///
-/// Without allocation. It looks at the lead, then at the alternates in order of score until one has room: constant
-/// time while somebody has, linear in the number of alternates when nobody has.
+/// Without allocation. It looks at the lead, then at the alternates in order of score until one has room and is prompt,
+/// and takes the first that had room if the next few are not: constant time while the lead has room, linear in the
+/// number of alternates when nobody has.
 #[must_use]
 pub fn assign_entry(
     candidates: &Candidates,
@@ -60,20 +74,31 @@ pub fn assign_entry(
     let now = now.as_secs_f64();
     let again = |resource: usize| !tried.is_empty() && tried.contains(&resource);
     let mut soonest = Soonest::default();
+    let (mut late, mut asked) = (None, 0);
     if let Some(lead) = candidates.lead().filter(|&lead| !again(lead)) {
         let slot = candidates.slot(lead);
         if slot.takes() {
             let work = candidates.work(impact(lead));
             if slot.fits(work, candidates.typical(work)) && candidates.may_have(lead, work, now) {
-                return Assignment { resource: lead, reason: Reason::LeadHasHeadroom };
-            }
-            if candidates.lead_is_owed(lead, work) && !slot.is_swamped(work, candidates.typical(work)) {
+                let chosen = Assignment { resource: lead, reason: Reason::LeadHasHeadroom };
+                if slot.is_prompt(work, candidates.due(work)) {
+                    return chosen;
+                }
+                late = Some(chosen);
+            } else if candidates.lead_is_owed(lead, work) && !slot.is_swamped(work, candidates.typical(work))
+            {
                 return Assignment { resource: lead, reason: Reason::LeastLeadShare };
             }
             soonest.consider(lead, slot.done_after(work));
         }
     }
     for resource in candidates.ranked(class) {
+        if late.is_some() {
+            asked += 1;
+            if asked > ASKED {
+                break;
+            }
+        }
         let slot = candidates.slot(resource);
         if !slot.takes() || again(resource) {
             continue;
@@ -83,9 +108,16 @@ pub fn assign_entry(
             && candidates.may_have(resource, work, now)
             && !candidates.has_its_most(resource, work)
         {
-            return Assignment { resource, reason: Reason::BestAlternate };
+            let chosen = Assignment { resource, reason: Reason::BestAlternate };
+            if slot.is_prompt(work, candidates.due(work)) {
+                return chosen;
+            }
+            late = late.or(Some(chosen));
         }
         soonest.consider(resource, slot.done_after(work));
+    }
+    if let Some(chosen) = late {
+        return chosen;
     }
     match (soonest.best, soonest.seen) {
         (Some(resource), 1) => Assignment { resource, reason: Reason::OnlyOneLeft },

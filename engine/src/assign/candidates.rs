@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
+    PROMPT,
     slot::{Budget, Outcome, Outcomes, Record, Slot, Ticket},
     standing::{Standing, standings},
 };
@@ -18,6 +19,10 @@ const SHARE_HALF_LIFE: Duration = Duration::from_secs(10);
 
 /// The same for the mean work of an entry.
 const TYPICAL_HALF_LIFE: Duration = Duration::from_mins(1);
+
+/// The part of the entries that counts as large, and how far one entry moves what that is.
+const LARGE: f64 = 0.01;
+const LARGE_STEP: f64 = 0.05;
 
 /// The work of an entry when nothing was predicted for any.
 const UNKNOWN_WORK: f64 = 1e-3;
@@ -74,6 +79,8 @@ struct Sizes {
     entries: f64,
     /// Kept, since every choice reads it for every candidate.
     mean: f64,
+    /// About one entry in a hundred takes more.
+    large: f64,
 }
 
 impl Candidates {
@@ -197,6 +204,11 @@ impl Candidates {
         if work > self.sizes.mean { work } else { self.sizes.mean }
     }
 
+    /// Seconds within which an entry of `work` is to be done.
+    pub(super) fn due(&self, work: f64) -> f64 {
+        PROMPT * if work > self.sizes.large { work } else { self.sizes.large }
+    }
+
     /// Whether a resource was given no more than its objective lets it do, `work` included.
     pub(super) fn may_have(&self, resource: usize, work: f64, now: f64) -> bool {
         self.budgets[resource].allows(work, now)
@@ -292,11 +304,14 @@ impl Sizes {
         self.work += work;
         self.entries += 1.0;
         self.mean = (self.work / self.entries).clamp(LEAST_WORK, MOST_WORK);
+        // Stochastic approximation (Robbins and Monro, 1951): steps up and down balance at the quantile.
+        let step = if work > self.large { 1.0 - LARGE } else { -LARGE };
+        self.large = (self.large * (1.0 + LARGE_STEP * step)).clamp(LEAST_WORK, MOST_WORK);
     }
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { work: 0.0, entries: 0.0, mean: UNKNOWN_WORK }
+        Self { work: 0.0, entries: 0.0, mean: UNKNOWN_WORK, large: UNKNOWN_WORK }
     }
 }

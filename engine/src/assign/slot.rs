@@ -21,6 +21,9 @@ const ERROR_PRIOR: f64 = 40.0;
 /// would wait behind all the others.
 const SWAMPED: f64 = 4.0;
 
+/// Waits scatter: an entry reckons with this many times the mean of its own.
+const SCATTER: f64 = 1.5;
+
 /// However slow, a resource counts for this part of its capacity: it must be able to show that it recovered.
 const LEAST_PACE: f64 = 0.05;
 
@@ -54,7 +57,9 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
     /// Entries in flight at the objective.
-    limit: f64,
+    limit: f32,
+    /// How fast it works against what was predicted, 0 to 1.
+    pace: f32,
     /// Cores that work for the route's entries now, above 0.
     speed: f64,
     /// Predicted work in flight, in seconds of one core.
@@ -114,7 +119,7 @@ impl Slot {
     /// Whether no more than at the objective would be in flight with `work`. An entry waits no longer than a `typical` one
     /// takes, or than it takes itself; one entry always fits, unless the resource may have nothing at all.
     pub(super) fn fits(&self, work: f64, typical: f64) -> bool {
-        self.is_within(self.limit, work, typical)
+        self.is_within(f64::from(self.limit), work, typical)
     }
 
     /// Whether `work` is within a limit of entries in flight.
@@ -122,9 +127,21 @@ impl Slot {
         if self.entries == 0 { limit > 0.0 } else { self.ahead(work) + work <= limit * typical }
     }
 
+    /// Whether `work` would be done in `due` seconds. It waits until a core is free of what is in flight, and then takes
+    /// as long as entries take here.
+    pub(super) fn is_prompt(&self, work: f64, due: f64) -> bool {
+        let (entries, pace) = (f64::from(self.entries), f64::from(self.pace));
+        if entries == 0.0 {
+            return work <= due * pace;
+        }
+        // `ahead / speed` for all of them, of which the last `cores - 1` need not be done; without a division.
+        let behind = ((entries + 1.0) * pace - self.speed).max(0.0);
+        SCATTER * self.ahead(work) * behind + work * entries * self.speed <= due * pace * entries * self.speed
+    }
+
     /// Whether far more is in flight than at the objective.
     pub(super) fn is_swamped(&self, work: f64, typical: f64) -> bool {
-        self.entries > 0 && self.ahead(work) + work > SWAMPED * self.limit.max(1.0) * typical
+        self.entries > 0 && self.ahead(work) + work > SWAMPED * f64::from(self.limit).max(1.0) * typical
     }
 
     /// Work until the resource would be done with `work`, were it given to it, and the cores that do it.
@@ -155,7 +172,7 @@ impl Slot {
         let (pace, errors) = (record.pace(typical), record.outcomes.ratio());
         let failing = errors >= FAILING && errors >= FAILING_RATIO * everywhere.without(&record.outcomes);
         self.access = if failing { standing.access.min(Access::Doubtful) } else { standing.access };
-        self.limit = standing.limit * standing.warm * pace;
+        (self.limit, self.pace) = ((standing.limit * standing.warm * pace) as f32, pace as f32);
         // A failed entry is to be done again.
         let speed = standing.cores * standing.warm * pace * (1.0 - errors);
         self.speed = speed.max(f64::MIN_POSITIVE);

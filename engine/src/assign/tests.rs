@@ -124,6 +124,28 @@ fn one_huge_entry_does_not_close_a_resource_to_small_ones() {
 }
 
 #[test]
+fn an_entry_waits_only_while_it_is_not_among_the_slowest_and_somebody_else_is_prompt() {
+    let mut route = Route::new(&["a", "b", "c", "d", "e"]);
+    // One entry in fifty takes five times as long as the others.
+    for n in 0..2000_u32 {
+        let work = if n % 50 == 0 { 5.0 * TYPICAL } else { TYPICAL };
+        let ticket = route.candidates.start(0, work, Duration::ZERO);
+        route.candidates.finish(ticket, Outcome::Cancelled, Duration::ZERO);
+    }
+    route.prepare(10.0);
+    let busy = |route: &mut Route, resource| {
+        [(); 4].map(|()| route.candidates.start(resource, 2.0 * TYPICAL, Duration::from_secs(10)))
+    };
+    let _lead = busy(&mut route, 0);
+    is(route.choose(10.0, TYPICAL / 2.0), 0, Reason::LeadHasHeadroom);
+    is(route.choose(10.0, 5.0 * TYPICAL), 1, Reason::BestAlternate);
+    let _others = [1, 2, 3].map(|alternate| busy(&mut route, alternate));
+    is(route.choose(10.0, 5.0 * TYPICAL), 4, Reason::BestAlternate);
+    let _fourth = busy(&mut route, 4);
+    is(route.choose(10.0, 5.0 * TYPICAL), 0, Reason::LeadHasHeadroom);
+}
+
+#[test]
 fn gates_hold_for_every_alternate_until_nobody_is_left() {
     let mut route = Route::new(&["drained", "unfit", "unknown"]);
     route.lead.endpoints = 0;
