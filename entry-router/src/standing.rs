@@ -38,8 +38,10 @@ pub struct Member {
     pub endpoints: Vec<SocketAddr>,
     /// Where shadow copies go: the same, unless the route names a port for them.
     pub shadow_endpoints: Vec<SocketAddr>,
-    /// What they speak.
+    /// What the endpoints speak.
     pub protocol: Protocol,
+    /// What is spoken where copies go.
+    pub shadow_protocol: Protocol,
     /// Its share in the operator's plan, permille.
     pub share: u16,
     /// How warm it is as the operator tells, 0 to 1; `None` where nobody does, and the router counts the time itself.

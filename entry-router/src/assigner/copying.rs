@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use foreshift_engine::assign::Ticket;
 
 use super::{Outcome, Shared, heart::CopyOrder};
-use crate::shadow::Mark;
+use crate::{shadow::Mark, standing::Protocol};
 
 /// A copy that was ordered. Dropped before its end, it is withdrawn.
 #[derive(Debug)]
@@ -24,6 +24,11 @@ impl Copying {
     /// Where it goes.
     pub(crate) fn endpoint(&self) -> SocketAddr {
         self.order.chosen.endpoint
+    }
+
+    /// What is spoken there.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.order.protocol
     }
 
     /// What marks it.

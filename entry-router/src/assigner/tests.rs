@@ -33,6 +33,7 @@ fn member(name: &str, cores: f64, ports: &[u16]) -> Member {
         shadow_endpoints: endpoints.clone(),
         endpoints,
         protocol: Protocol::default(),
+        shadow_protocol: Protocol::default(),
         share: 0,
         warm: Some(1.0),
     }

@@ -66,15 +66,14 @@ pub(super) async fn forward(worker: &Arc<Worker>, request: Request<Incoming>) ->
     let bytes = length(&head.headers, &body);
     let format = Format::of(&head);
     let trace = Trace::of(&head.headers);
-    let is_call = is_call(&head);
+    let is_call = headers::is_call(&head);
     headers::strip_request(&mut head);
     let safe = is_safe_to_repeat(&head);
     let id = entry_id(&mut head.headers, worker);
     let again = safe.then(|| head.clone());
     let entry =
         Entry { id: id.to_str().unwrap_or_default(), class: &class, bytes, batch: format.is_some(), trace };
-    // Copies go by HTTP/1.1, which calls cannot.
-    let copied = !is_call && assigner.may_copy(entry.id);
+    let copied = assigner.may_copy(entry.id);
     let source = Source::new(body, safe || copied, &worker.keeping, format);
     let line = worker.sampling.line(&entry);
     let mut exchange = Exchange { worker, assigner: &assigner, entry, copied, source, is_call, line };
@@ -271,15 +270,6 @@ impl Exchange<'_> {
 fn is_safe_to_repeat(head: &request::Parts) -> bool {
     head.headers.contains_key(ENTRY_ID)
         || matches!(head.method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS)
-}
-
-/// Whether it is a gRPC call.
-fn is_call(head: &request::Parts) -> bool {
-    head.version == Version::HTTP_2
-        && head
-            .headers
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn entry_id(headers: &mut HeaderMap, worker: &Worker) -> HeaderValue {

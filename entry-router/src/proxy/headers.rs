@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version,
-    header::{CONNECTION, EXPECT, HOST, TE},
+    header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE},
     request,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -17,6 +17,12 @@ pub(super) fn strip_request(head: &mut request::Parts) {
     strip(&mut head.headers);
     // Whoever reads the body answers it, and that is the router.
     head.headers.remove(EXPECT);
+}
+
+/// Whether it is the head of a gRPC call, as a client sent it.
+pub(crate) fn is_call(head: &request::Parts) -> bool {
+    let is_grpc = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
+    head.version == Version::HTTP_2 && head.headers.get(CONTENT_TYPE).is_some_and(is_grpc)
 }
 
 /// Makes it a head of this protocol, whatever it was before.

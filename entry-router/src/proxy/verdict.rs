@@ -17,7 +17,7 @@ pub(crate) fn of(head: &response::Parts) -> Outcome {
 
 /// As the status of a gRPC call tells it, if these headers or trailers have one
 /// (<https://grpc.github.io/grpc/core/md_doc_statuscodes.html>).
-pub(super) fn of_call(headers: &HeaderMap) -> Option<Outcome> {
+pub(crate) fn of_call(headers: &HeaderMap) -> Option<Outcome> {
     Some(match call_status(headers)? {
         "0" => Outcome::Acknowledged,
         // Cancelled, not found, no right to: faults of the call.

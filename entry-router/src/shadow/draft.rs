@@ -30,7 +30,8 @@ impl Draft {
     /// the end says whether the entry was acknowledged.
     pub(crate) fn follow(mut self, held: &mut Held, source: &Source, queue: &Queue) {
         // From the last byte of the body to the head of the answer: neither side of it depends on the client.
-        let latency = Instant::now().saturating_duration_since(source.progress().0);
+        let answered = Instant::now();
+        let latency = answered.saturating_duration_since(source.progress().0);
         let Some((body, reserved)) = body(source, queue) else { return };
         self.copying.mark().put(&mut self.head.headers);
         let Self { copying, head } = self;
@@ -42,6 +43,10 @@ impl Draft {
                 // The entry's or the client's fault: there is nothing to compare with.
                 Outcome::Refused | Outcome::Cancelled => return,
             };
+            // Its answer was a long stream, which nobody would wait for a second time.
+            if answered.elapsed() > copying.patience(original) {
+                return;
+            }
             queue.offer(Copy { copying, head, body, original, since: Instant::now(), _reserved: reserved });
         });
     }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use http::{Request, StatusCode};
+use http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::timeout_at;
 
 use super::{Dropped, Figures, queue::Copy};
 use crate::{
@@ -34,8 +35,10 @@ enum Error {
     Connection(#[from] pool::Error),
     #[error(transparent)]
     Exchange(#[from] hyper::Error),
-    #[error("the alternate answered {0}")]
-    Status(StatusCode),
+    #[error("the alternate did not answer in time")]
+    Late,
+    #[error("the alternate did not acknowledge it")]
+    Verdict,
 }
 
 /// Sends a copy, unless it is too late for it, and tells the assigner what became of it.
@@ -46,50 +49,56 @@ pub(super) async fn send(mut copy: Copy, pool: Pool, times: Times, figures: &Fig
     if !copy.copying.start() {
         return figures.drop_one(Dropped::Room);
     }
-    let patience = copy.copying.patience(copy.original).min(times.answer);
-    let answered = tokio::time::timeout(patience, exchange(&copy, &pool, times.connect)).await;
-    let taken = match answered {
-        Ok(Ok(latency)) => Ok(latency),
-        Ok(Err(Error::Connection(_))) => Err(Outcome::Unreachable),
-        Ok(Err(Error::Exchange(_) | Error::Status(_))) | Err(_) => Err(Outcome::Failed),
-    };
+    let taken = exchange(&copy, &pool, times).await.map_err(|error| match error {
+        Error::Connection(_) => Outcome::Unreachable,
+        Error::Exchange(_) | Error::Late | Error::Verdict => Outcome::Failed,
+    });
     copy.copying.finish(copy.original, taken);
 }
 
 /// The time to the head of the answer, if that is an acknowledgement and all of the answer comes.
-async fn exchange(copy: &Copy, pool: &Pool, connect: Duration) -> Result<Duration, Error> {
+async fn exchange(copy: &Copy, pool: &Pool, times: Times) -> Result<Duration, Error> {
     let endpoint = copy.copying.endpoint();
+    let protocol = if headers::is_call(&copy.head) { Protocol::Http2 } else { copy.copying.protocol() };
+    let patience = copy.copying.patience(copy.original).min(times.answer);
+    let until = tokio::time::Instant::now() + patience;
     loop {
-        let mut connection = pool.get(endpoint, Protocol::Http1, connect).await?;
+        let mut connection = pool.get(endpoint, protocol, times.connect.min(patience)).await?;
         let mut head = copy.head.clone();
-        headers::speak(&mut head, Protocol::Http1);
+        headers::speak(&mut head, protocol);
         let request = Request::from_parts(head, copy.body.attempt());
         let began = Instant::now();
-        match connection.send(request).await {
-            Ok(answer) => {
+        match timeout_at(until, connection.send(request)).await {
+            Ok(Ok(answer)) => {
                 let latency = began.elapsed();
                 let (head, body) = answer.into_parts();
-                discard(body).await?;
+                let outcome = timeout_at(until, at_its_end(body, verdict::of(&head))).await;
+                let outcome = outcome.map_err(|_| Error::Late)??;
                 pool.give_back(connection);
-                return match verdict::of(&head) {
-                    Outcome::Acknowledged => Ok(latency),
-                    _ => Err(Error::Status(head.status)),
-                };
+                return if outcome == Outcome::Acknowledged { Ok(latency) } else { Err(Error::Verdict) };
             }
-            Err(mut error) => {
+            Ok(Err(mut error)) => {
+                pool.give_up(&connection);
                 // A connection that waited was closed from the other end meanwhile: there are others.
                 let unsent = connection.reused && error.take_message().is_some();
                 if !unsent {
                     return Err(error.into_error().into());
                 }
             }
+            Err(_) => {
+                pool.give_up(&connection);
+                return Err(Error::Late);
+            }
         }
     }
 }
 
-async fn discard(mut body: Incoming) -> Result<(), hyper::Error> {
+/// What an answer tells once all of it has come: with gRPC its trailers have the last word.
+async fn at_its_end(mut body: Incoming, mut outcome: Outcome) -> Result<Outcome, hyper::Error> {
     while let Some(frame) = body.frame().await {
-        frame?;
+        if let Some(told) = frame?.trailers_ref().and_then(verdict::of_call) {
+            outcome = told;
+        }
     }
-    Ok(())
+    Ok(outcome)
 }

@@ -80,9 +80,9 @@ fn member(
     let measured = measure(&route.namespace, name, observed, ALL).resource;
     let (endpoints, protocol) = addresses(observed, reference);
     let shadow_port = spec.shadow.as_ref().and_then(|shadow| shadow.port);
-    let shadow_endpoints = shadow_port.map_or_else(
-        || endpoints.clone(),
-        |port| addresses(observed, &ResourceRef { service: name.clone(), port }).0,
+    let (shadow_endpoints, shadow_protocol) = shadow_port.map_or_else(
+        || (endpoints.clone(), protocol),
+        |port| addresses(observed, &ResourceRef { service: name.clone(), port }),
     );
     let readiness = match share.map(|share| share.readiness.as_str()) {
         Some("Ready") => Readiness::Ready,
@@ -94,6 +94,7 @@ fn member(
         endpoints,
         shadow_endpoints,
         protocol,
+        shadow_protocol,
         share: share.map_or(0, |share| share.desired.permille()),
         warm: share.and_then(|share| share.warm_up).map(foreshift_api::Percent::fraction),
     }
@@ -231,6 +232,29 @@ mod tests {
         put(&mut writers.routes, route(&json!({})));
         let protocols: Vec<Protocol> = only(&caches).members.iter().map(|member| member.protocol).collect();
         assert_eq!(protocols, [Protocol::Http2, Protocol::Http1]);
+    }
+
+    #[test]
+    fn copies_go_by_what_their_own_port_speaks() {
+        let (caches, mut writers) = caches::new();
+        let named = json!({"name": "b", "namespace": "shop"});
+        let ports = json!([{"name": "ingest", "port": 80}, {"name": "dry", "port": 81}]);
+        put(&mut writers.services, json!({"metadata": named, "spec": {"ports": ports}}));
+        let mut slice = slice("b", "IPv4", "10.0.0.1", true);
+        slice["ports"] = json!([{"name": "ingest", "port": 19532},
+            {"name": "dry", "port": 19533, "appProtocol": "kubernetes.io/h2c"}]);
+        put(&mut writers.slices, slice);
+        for (port, address, expected) in [
+            (json!(null), "10.0.0.1:19532", Protocol::Http1),
+            (json!(81), "10.0.0.1:19533", Protocol::Http2),
+            // Nobody says what a port speaks that the Service does not have.
+            (json!(9429), "10.0.0.1:9429", Protocol::Http1),
+        ] {
+            put(&mut writers.routes, route(&json!({"shadow": {"port": port}})));
+            let b = &only(&caches).members[1];
+            assert_eq!(b.shadow_endpoints, [address.parse().unwrap()]);
+            assert_eq!((b.protocol, b.shadow_protocol), (Protocol::Http1, expected), "{port}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Routes in a file: for use without Kubernetes, for tests and for benchmarks.
 //!
 //! The file is YAML: `routes` is a list of `namespace`, `name`, a JournalRoute's `spec`, and `resources` by the names
-//! of the spec's Services, each with its `endpoints`, `shadowEndpoints` where copies go elsewhere, `capacity` in cores, `load` and
-//! `protocol` (`http1`, the default, or `h2c`).
+//! of the spec's Services, each with its `endpoints`, `capacity` in cores, `load` and `protocol` (`http1`, the default, or
+//! `h2c`); where copies go elsewhere, `shadowEndpoints`, and `shadowProtocol` if that is not what the others speak.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
@@ -70,6 +70,8 @@ struct Backend {
     load: f64,
     #[serde(default)]
     protocol: Protocol,
+    /// As `protocol` where it is missing.
+    shadow_protocol: Option<Protocol>,
 }
 
 /// Reads the routes of a file.
@@ -135,6 +137,7 @@ impl Backend {
             endpoints: self.endpoints.clone(),
             shadow_endpoints: shadow.clone(),
             protocol: self.protocol,
+            shadow_protocol: self.shadow_protocol.unwrap_or(self.protocol),
             share: 0,
             warm: None,
         }
@@ -172,6 +175,10 @@ routes:
         assert_eq!(members[1].shadow_endpoints, ["127.0.0.1:4".parse().unwrap()]);
         assert_eq!(members[0].shadow_endpoints, members[0].endpoints);
         assert_eq!((members[0].protocol, members[1].protocol), (Protocol::Http1, Protocol::Http2));
+        assert_eq!(members[1].shadow_protocol, Protocol::Http2);
+        let apart = parse("routes.yaml", &TEXT.replace("h2c}", "h2c, shadowProtocol: http1}")).unwrap();
+        let b = &apart[0].members[1];
+        assert_eq!((b.protocol, b.shadow_protocol), (Protocol::Http2, Protocol::Http1));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -11,14 +12,17 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use foreshift_entry_router::standing::Protocol;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// What a resource does with entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(crate) enum Manner {
     DieMidBody,
     /// Ends the connection after the whole body.
     DieAtItsEnd,
+    /// Answers as a gRPC service does, with this status behind the message.
+    Call(&'static str),
     /// Reads them and never answers.
     Silence,
     /// Acknowledges, then ends the connection without a word.
@@ -63,6 +69,20 @@ struct Inner {
 
 impl Backend {
     pub(crate) async fn start(manner: Manner) -> Self {
+        Self::serving(manner, auto::Builder::new(TokioExecutor::new())).await
+    }
+
+    /// Speaks this and nothing else.
+    pub(crate) async fn speaking(protocol: Protocol, manner: Manner) -> Self {
+        let server = auto::Builder::new(TokioExecutor::new());
+        let server = match protocol {
+            Protocol::Http1 => server.http1_only(),
+            Protocol::Http2 => server.http2_only(),
+        };
+        Self::serving(manner, server).await
+    }
+
+    async fn serving(manner: Manner, server: auto::Builder<TokioExecutor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let inner = Arc::new(Inner {
@@ -77,11 +97,10 @@ impl Backend {
         let serving = Arc::clone(&inner);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let inner = Arc::clone(&serving);
+                let (inner, server) = (Arc::clone(&serving), server.clone());
                 inner.connections.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(async move {
                     let service = service_fn(move |request| answer(Arc::clone(&inner), request));
-                    let server = auto::Builder::new(TokioExecutor::new());
                     let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -129,7 +148,7 @@ impl Backend {
 async fn answer(
     inner: Arc<Inner>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, &'static str> {
+) -> Result<Response<BoxBody<Bytes, Infallible>>, &'static str> {
     let manner = *inner.manner.lock().unwrap();
     let (head, mut body) = request.into_parts();
     if manner == Manner::DieMidBody {
@@ -159,7 +178,14 @@ async fn answer(
     if status.is_success() {
         *inner.acknowledged.lock().unwrap().entry(id).or_default() += 1;
     }
-    let mut answer = Response::new(Full::from("taken"));
+    let body = Full::from("taken");
+    let mut answer = Response::new(match manner {
+        Manner::Call(status) => {
+            let trailers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static(status))]);
+            body.with_trailers(std::future::ready(Some(Ok(trailers)))).boxed()
+        }
+        _ => body.boxed(),
+    });
     *answer.status_mut() = status;
     if manner == Manner::CloseAfterwards {
         answer.headers_mut().insert("connection", "close".parse().unwrap());

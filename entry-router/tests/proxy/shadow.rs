@@ -5,11 +5,18 @@ use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
 use bytes::Bytes;
 use foreshift_engine::{resource::Readiness, shadow::View};
 use foreshift_entry_router::{
+    assigner::Outcome,
     proxy::Limits,
     shadow::{self, Dropped},
-    standing::Standing,
+    standing::{
+        Protocol::{Http1, Http2},
+        Standing,
+    },
 };
-use http::StatusCode;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,7 +25,7 @@ use tokio::{
 
 use crate::{
     backend::{Backend, Manner},
-    world::{World, entry, standing, until},
+    world::{World, entry, speak, standing, until},
 };
 
 /// All entries are copied, in one window that never ends, and copies are waited for as long as entries.
@@ -95,14 +102,20 @@ async fn a_copy_is_marked_has_an_id_of_its_own_and_the_client_hears_of_the_lead_
 
 #[tokio::test]
 async fn copies_go_to_the_port_that_the_route_names_for_them() {
-    let [lead, next, aside] = [(); 3].map(|()| Backend::start(Manner::Acknowledge));
-    let (lead, next, aside) = tokio::join!(lead, next, aside);
-    let mut standing = warm(&[lead.address, next.address], &always());
-    standing.members[1].shadow_endpoints = vec![aside.address];
-    let world = World::standing(standing, Limits::default());
-    world.send(entry("e1", "hello")).await;
-    until(|| aside.ids() == ["shadow-e1"]).await;
-    assert!(next.ids().is_empty());
+    for (main, apart) in [(Http1, Http1), (Http1, Http2), (Http2, Http1)] {
+        let [lead, next] = [(); 2].map(|()| Backend::speaking(main, Manner::Acknowledge));
+        let aside = Backend::speaking(apart, Manner::Acknowledge);
+        let (lead, next, aside) = tokio::join!(lead, next, aside);
+        let mut standing = warm(&[lead.address, next.address], &always());
+        standing.members.iter_mut().for_each(|member| member.protocol = main);
+        standing.members[1].shadow_endpoints = vec![aside.address];
+        standing.members[1].shadow_protocol = apart;
+        let world = World::standing(standing, Limits::default());
+        let (head, _) = world.send(entry("e1", "hello")).await;
+        assert_eq!(head.status, StatusCode::ACCEPTED);
+        until(|| aside.acknowledged().contains_key("shadow-e1")).await;
+        assert!(next.ids().is_empty());
+    }
 }
 
 #[tokio::test]
@@ -154,25 +167,68 @@ async fn whatever_an_alternate_does_with_copies_no_answer_changes_and_what_they_
 #[tokio::test]
 async fn an_alternate_that_fails_its_copies_is_judged_unfit_at_the_end_of_the_window_and_fit_when_it_recovers()
  {
-    let (lead, next) = (Backend::start(Manner::Acknowledge).await, Backend::start(Manner::Answer(500)).await);
     let asked = json!({"every": "10s", "duration": "9s", "percent": 100, "minEntries": 20, "maxErrorRatio": "0.4", "maxLatencyRatio": "1000"});
-    let mut world = World::standing(warm(&[lead.address, next.address], &asked), Limits::default());
-    world.tick();
-    let window = async |world: &mut World| {
-        for _ in 0..25 {
-            world.send(entry("", "hello")).await;
-            until(|| alternate(world).under_way == 0).await;
-        }
-        (0..20).for_each(|_| world.tick());
-        alternate(world).verdict.map(|verdict| verdict.readiness)
-    };
-    assert_eq!(window(&mut world).await, Some(Readiness::NotReady));
-    let readiness = |world: &World| {
-        world.routes.only().unwrap().with_standing(|standing| standing.members[1].resource.readiness)
-    };
-    assert_eq!(readiness(&world), Some(Readiness::NotReady), "without an operator it gates here");
-    next.behave(Manner::Acknowledge);
-    assert_eq!(window(&mut world).await, Some(Readiness::Ready));
+    for protocol in [Http1, Http2] {
+        let lead = Backend::speaking(protocol, Manner::Acknowledge).await;
+        let next = Backend::speaking(protocol, Manner::Answer(500)).await;
+        let mut standing = warm(&[lead.address, next.address], &asked);
+        speak(&mut standing, protocol);
+        let mut world = World::standing(standing, Limits::default());
+        world.tick();
+        let window = async |world: &mut World| {
+            for _ in 0..25 {
+                world.send(entry("", "hello")).await;
+                until(|| alternate(world).under_way == 0).await;
+            }
+            (0..20).for_each(|_| world.tick());
+            alternate(world).verdict.map(|verdict| verdict.readiness)
+        };
+        assert_eq!(window(&mut world).await, Some(Readiness::NotReady), "{protocol:?}");
+        let readiness = |world: &World| {
+            world.routes.only().unwrap().with_standing(|standing| standing.members[1].resource.readiness)
+        };
+        assert_eq!(readiness(&world), Some(Readiness::NotReady), "without an operator it gates here");
+        next.behave(Manner::Acknowledge);
+        assert_eq!(window(&mut world).await, Some(Readiness::Ready), "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_copied_call_is_judged_by_the_status_behind_its_answer() {
+    for (status, expected) in [("0", Outcome::Acknowledged), ("3", Outcome::Failed), ("13", Outcome::Failed)]
+    {
+        let lead = Backend::start(Manner::Call("0")).await;
+        let next = Backend::speaking(Http2, Manner::Call(status)).await;
+        // Nothing is known of the ports, and calls are HTTP/2 even so.
+        let world = World::standing(warm(&[lead.address, next.address], &always()), Limits::default());
+        let io = TokioIo::new(world.connect().await);
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        let call = Request::post("http://journal/package.Service/Method")
+            .header("content-type", "application/grpc")
+            .header("x-entry-id", "e1")
+            .body(Full::new(Bytes::from_static(b"\0\0\0\0\x05hello")))
+            .unwrap();
+        let answer = sender.send_request(call).await.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(answer.trailers().unwrap()["grpc-status"], "0", "the client hears of the lead only");
+        until(|| world.routes.only().unwrap().tally().resources[1].copies[expected as usize] == 1).await;
+        assert_eq!((next.ids(), next.last().2.len()), (vec!["shadow-e1".to_owned()], 10), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_alternate_that_hangs_with_every_copy_on_one_connection_gets_the_next_ones_on_another() {
+    let lead = Backend::start(Manner::Acknowledge).await;
+    let next = Backend::speaking(Http2, Manner::Silence).await;
+    let mut standing = warm(&[lead.address, next.address], &always());
+    standing.members[1].shadow_protocol = Http2;
+    let limits = Limits { answer: Duration::from_millis(200), ..Limits::default() };
+    let world = World::standing(standing, limits);
+    for copies in 1..=3 {
+        world.send(entry("", "hello")).await;
+        until(|| alternate(&world).copies == copies).await;
+    }
+    assert_eq!(next.connections(), 3);
 }
 
 #[tokio::test]

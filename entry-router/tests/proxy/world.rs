@@ -52,7 +52,7 @@ impl World {
     /// The resources speak this.
     pub(crate) fn speaking(resources: &[SocketAddr], limits: Limits, protocol: Protocol) -> Self {
         let mut standing = standing(resources);
-        standing.members.iter_mut().for_each(|member| member.protocol = protocol);
+        speak(&mut standing, protocol);
         Self::standing(standing, limits)
     }
 
@@ -151,6 +151,13 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
     tokio::time::timeout(LONG, waited).await.expect("the condition holds in the end");
 }
 
+/// Every resource speaks it, for entries and for copies.
+pub(crate) fn speak(standing: &mut Standing, protocol: Protocol) {
+    for member in &mut standing.members {
+        (member.protocol, member.shadow_protocol) = (protocol, protocol);
+    }
+}
+
 /// Resources with plenty of room; the first is the lead.
 pub(crate) fn standing(resources: &[SocketAddr]) -> Standing {
     let reference = |i: usize| serde_json::json!({"service": format!("r{i}"), "port": 80});
@@ -178,6 +185,7 @@ pub(crate) fn standing(resources: &[SocketAddr]) -> Standing {
             endpoints: vec![address],
             shadow_endpoints: vec![address],
             protocol: Protocol::Http1,
+            shadow_protocol: Protocol::Http1,
             share: 0,
             warm: None,
         }

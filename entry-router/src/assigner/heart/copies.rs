@@ -14,7 +14,7 @@ use super::{Chosen, Entry, Heart, Outcome, Reason};
 use crate::{
     assigner::{ClassSeen, Seen},
     shadow::Mark,
-    standing::Standing,
+    standing::{Protocol, Standing},
 };
 
 /// The shadow mode of a route.
@@ -31,6 +31,7 @@ pub(super) struct Copies {
 #[derive(Clone, Debug)]
 pub(in crate::assigner) struct CopyOrder {
     pub(in crate::assigner) chosen: Chosen,
+    pub(in crate::assigner) protocol: Protocol,
     pub(in crate::assigner) shadow: Shadow,
     pub(in crate::assigner) mark: Mark,
     purpose: Purpose,
@@ -117,10 +118,11 @@ impl Heart {
             self.copies.mirror.withdrawn(&alternate);
             return None;
         };
+        let protocol = listed.shadow_protocol;
         member.copied += 1;
         let impact = self.impacts.predict(original.class, place, original.prior);
         let chosen = Chosen { endpoint, hint: turn, place, impact, ..*original };
-        Some(CopyOrder { chosen, shadow, mark, purpose: order.purpose, alternate })
+        Some(CopyOrder { chosen, protocol, shadow, mark, purpose: order.purpose, alternate })
     }
 
     /// Counts a copy as under way on its alternate, if that has room.
