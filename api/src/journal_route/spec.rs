@@ -288,12 +288,18 @@ pub struct Shadow {
 }
 
 /// A header and its value.
-#[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[derive(Deserialize, Serialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[x_kube(
+    validation = Rule::new(r#"self.name.matches("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")"#)
+        .message("the name is no HTTP header; write letters, digits and hyphens, for example x-dry-run"),
+    validation = Rule::new(r#"self.value.matches("^[\t -~]*$")"#)
+        .message("the value is none of an HTTP header; write printable ASCII, for example \"yes\"")
+)]
 pub struct HeaderMatch {
-    /// Name of the header.
+    /// Name of the header, in the letters of RFC 9110, section 5.6.2.
     #[schemars(length(min = 1, max = 128))]
     pub name: String,
-    /// Its value.
+    /// Its value, in printable ASCII.
     #[schemars(length(max = 128))]
     pub value: String,
 }

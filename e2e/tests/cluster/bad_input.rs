@@ -35,6 +35,11 @@ async fn a_route_that_makes_no_sense_is_refused_at_apply_with_a_sentence() {
         ("/spec/target/service", json!("journal-a"), "target.service is the lead or an alternate"),
         ("/spec/leed", json!("journal-a"), "leed"),
         ("/spec/limits", json!({"minLeadShare": "150%"}), "minLeadShare"),
+        (
+            "/spec/shadow",
+            json!({"header": {"name": "dry run", "value": "yes"}}),
+            "write letters, digits and hyphens, for example x-dry-run",
+        ),
         ("/spec/objective", json!({"leadLoad": "0.95"}), "must lie below saturation"),
     ] {
         let refusal = dry_run(&world.client(), &changed(pointer, value)).await.expect_err(pointer);

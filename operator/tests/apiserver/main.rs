@@ -43,7 +43,8 @@ const MEMORY: u64 = 60;
 async fn nonsense_is_rejected_at_apply_with_what_to_write_instead() {
     let shop = Shop::open("admission").await;
     let resource = |service: &str| json!({"service": service, "port": 19532});
-    let cases: [(&str, Value, &str); 8] = [
+    let marked = |name: &str, value: &str| json!({"header": {"name": name, "value": value}});
+    let cases: [(&str, Value, &str); 11] = [
         ("/alternates", json!([resource("a")]), "an alternate is the lead itself"),
         ("/alternates", json!([resource("b"), resource("b")]), "an alternate is named twice"),
         ("/alternates", json!([]), "spec.alternates"),
@@ -55,6 +56,9 @@ async fn nonsense_is_rejected_at_apply_with_what_to_write_instead() {
         ),
         ("/target", json!({"service": "a"}), "target.service is the lead or an alternate"),
         ("/objective", json!({"leadLoad": "0.95"}), "must lie below saturation"),
+        ("/shadow", marked("dry run", "yes"), "write letters, digits and hyphens, for example x-dry-run"),
+        ("/shadow", marked("x-dry-run:", "yes"), "write letters, digits and hyphens, for example x-dry-run"),
+        ("/shadow", marked("x-dry-run", "yes\n"), "write printable ASCII, for example \"yes\""),
         ("/limit", json!({"maxStep": "10%"}), "field not declared in schema"),
     ];
     for (path, value, advice) in cases {
