@@ -15,6 +15,8 @@ pub mod validate;
 pub mod verdicts;
 
 #[cfg(test)]
+mod ladder;
+#[cfg(test)]
 mod scenario;
 #[cfg(test)]
 mod tests;
