@@ -34,8 +34,8 @@ const FAILING: f64 = 0.1;
 /// A share counts when it has been in force for this long, and longer where personas are late.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// As much may it have changed meanwhile, of itself.
-const UNCHANGED: f64 = 0.25;
+/// As much may it have changed meanwhile, of itself: more would be taken for other work.
+const UNCHANGED: f64 = 0.1;
 
 /// Shares under this (permille) tell more of chance than of work.
 const LEAST_SHARE: u16 = 30;

@@ -127,16 +127,14 @@ impl Slot {
         if self.entries == 0 { limit > 0.0 } else { self.ahead(work) + work <= limit * typical }
     }
 
-    /// Whether `work` would be done in `due` seconds. It waits until a core is free of what is in flight, and then takes
-    /// as long as entries take here.
+    /// Whether `work` would be done in `due` seconds, had the prediction of everything in flight been right. It waits until a
+    /// core is free of that. How fast the resource works is left out: where all predictions are too low, it would send
+    /// entries away from a lead on which nobody waits.
     pub(super) fn is_prompt(&self, work: f64, due: f64) -> bool {
         let (entries, pace) = (f64::from(self.entries), f64::from(self.pace));
-        if entries == 0.0 {
-            return work <= due * pace;
-        }
-        // `ahead / speed` for all of them, of which the last `cores - 1` need not be done; without a division.
+        // Seconds of work over cores, for all but the last `cores - 1` entries; without a division.
         let behind = ((entries + 1.0) * pace - self.speed).max(0.0);
-        SCATTER * self.ahead(work) * behind + work * entries * self.speed <= due * pace * entries * self.speed
+        SCATTER * self.ahead(work) * behind <= (due - work) * entries * self.speed
     }
 
     /// Whether far more is in flight than at the objective.
