@@ -8,9 +8,9 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use super::{Ended, each};
+use super::{each, ended};
 use crate::{
-    assigner::{Outcome, Tally},
+    assigner::Tally,
     observed::Writes,
     shadow::{Dropped, Figures},
     standing::Key,
@@ -39,15 +39,7 @@ pub(super) fn encode(
         MetricType::Counter,
     )?;
     for (key, counts) in each(tallies) {
-        for (outcome, count) in Outcome::ALL.iter().zip(counts.copies).filter(|(_, count)| *count > 0) {
-            let labels = Ended {
-                namespace: key.namespace.clone(),
-                route: key.name.clone(),
-                resource: counts.resource.to_string(),
-                outcome: outcome.name(),
-            };
-            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
-        }
+        ended(&mut family, key, counts, counts.copies)?;
     }
     let mut family = encoder.encode_descriptor(
         "shadow_dropped",
