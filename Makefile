@@ -20,7 +20,7 @@ footprint: ## memory and CPU of agents and operator on the local cluster; run it
 demo-clean: ## remove what the demo made in the cluster, and Foreshift itself
 	@e2e/demo/clean
 
-.PHONY: test test-unit test-apiserver test-models test-peers test-chart test-e2e
+.PHONY: test test-unit test-apiserver test-models test-peers test-prometheus test-chart test-e2e
 test: ## all checks and tests, phase by phase, ending with a table of the time they took
 	@$(TEST)
 test-unit: ## unit and property tests of all crates
@@ -31,6 +31,8 @@ test-models: ## the shipped model against its card, its golden vectors and onnxr
 	@$(TEST) models
 test-peers: ## the entry router's doors before a real Envoy and a Python client
 	@$(TEST) peers
+test-prometheus: ## a real Prometheus as the source of retraining
+	@$(TEST) prometheus
 test-chart: ## CRDs, helm lint, kubeconform, refused values
 	@$(TEST) chart
 test-e2e: ## the demo on the local cluster, then the tests that need it installed

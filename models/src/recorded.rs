@@ -96,6 +96,11 @@ impl Recorded {
         self.0.is_empty()
     }
 
+    /// Every series with its period in seconds and its loads by step, gaps and all.
+    pub fn by_step(&self) -> impl Iterator<Item = (&str, u32, &BTreeMap<i64, f32>)> {
+        self.0.iter().map(|((name, period), steps)| (name.as_str(), *period, steps))
+    }
+
     /// The pieces without a gap that are long enough for a window, all split at the same moment: no window is learned
     /// from that is newer than one that judges, in this series or another.
     #[must_use]
