@@ -18,7 +18,7 @@ use super::{
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../models");
 
 /// The operator looks every ten seconds, and proves what it finds in a child.
-const LOOKED: Duration = Duration::from_secs(60);
+const LOOKED: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn a_load_model_without_one_source_is_rejected_at_apply_with_what_to_write_instead() {

@@ -1,6 +1,8 @@
 //! The doors before real peers: a Python client, and Envoy. Their programs come by the environment, as `e2e/test peers`
 //! sets it: `PYTHON` with the packages of requirements.txt, and `ENVOY`.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps says what it wanted")]
+
 mod desk;
 mod envoy;
 mod http;
