@@ -12,14 +12,8 @@ use foreshift_e2e::{
     shares::ShareWatch,
     stage::TARGET,
 };
-use k8s_openapi::{
-    ByteString,
-    api::core::v1::{ConfigMap, Pod},
-};
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, PostParams},
-};
+use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
+use kube::{Api, ResourceExt as _, api::PostParams};
 
 use crate::world::{World, cluster};
 
@@ -105,7 +99,7 @@ async fn a_corrupt_model_is_refused_and_the_operator_goes_on_without_it() {
     corrupt.binary_data = Some([("load.onnx".to_owned(), ByteString(b"no model".to_vec()))].into());
 
     replace(&configs, &corrupt).await;
-    restart_operator(&world, &namespace).await;
+    world.restart_operator().await;
     route::apply(&world.client(), &Run::Foreshift.route().unwrap()).await.unwrap();
     let refused = until("the forecast to fall back", Duration::from_secs(30), async || {
         let route = route::get(&world.client()).await?.expect("the route is there");
@@ -124,7 +118,7 @@ async fn a_corrupt_model_is_refused_and_the_operator_goes_on_without_it() {
     let mut original = shipped;
     original.metadata.resource_version = None;
     replace(&configs, &original).await;
-    restart_operator(&world, &namespace).await;
+    world.restart_operator().await;
     refused.unwrap();
     assert_eq!(restarts, 0);
 }
@@ -141,14 +135,4 @@ async fn replace(configs: &Api<ConfigMap>, config: &ConfigMap) {
     ask("change the model", configs.replace(&config.name_any(), &PostParams::default(), config))
         .await
         .unwrap();
-}
-
-/// A mounted ConfigMap reaches running pods within a minute or two; new pods have it at once.
-async fn restart_operator(world: &World, namespace: &str) {
-    let pods: Api<Pod> = Api::namespaced(world.client(), namespace);
-    let old = world.operator_pods().await;
-    for pod in &old {
-        ask("end an operator", pods.delete(&pod.name_any(), &DeleteParams::default())).await.unwrap();
-    }
-    world.operator_settles(old.len()).await;
 }

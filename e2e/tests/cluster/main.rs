@@ -7,6 +7,9 @@
 
 mod bad_input;
 mod failures;
+#[path = "../../../models/tests/prometheus/server.rs"]
+mod prometheus;
+mod retraining;
 mod world;
 
 use std::time::{Duration, Instant};

@@ -13,8 +13,8 @@ use foreshift_e2e::{
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
-    Api, Client,
-    api::{ListParams, Patch, PatchParams},
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
@@ -31,17 +31,19 @@ static CAPACITY: OnceCell<Capacity> = OnceCell::const_new();
 const OPERATOR: &str = "app.kubernetes.io/name=foreshift,app.kubernetes.io/component=operator";
 
 impl World {
-    /// Waits for its turn and sets the stage.
+    /// Waits for its turn and sets the stage; the first test of all measures what the lead carries.
     pub(crate) async fn enter() -> Self {
         let turn = TURN.lock().await;
-        let mut arguments = vec!["foreshift-demo".to_owned(), "run".to_owned()];
-        if let Some(capacity) = CAPACITY.get() {
-            arguments.push(format!("--capacity={}", capacity.requests_per_second));
-        }
-        let Asked::Run(args) = Args::parse_from(arguments).command else { panic!("run was asked for") };
-        let mut driver = demo::prepare(&args.stage).await.unwrap();
+        let known = CAPACITY.get().map(|capacity| capacity.requests_per_second);
+        let mut driver = prepare(known).await;
         driver.capacity = *CAPACITY.get_or_init(async || driver.capacity).await;
         Self { driver, _turn: turn }
+    }
+
+    /// The same for a test that sends nothing, and need not know what the lead carries.
+    pub(crate) async fn enter_idle() -> Self {
+        let turn = TURN.lock().await;
+        Self { driver: prepare(Some(1.0)).await, _turn: turn }
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -82,6 +84,16 @@ impl World {
         self.operator_settles(replicas as usize).await;
     }
 
+    /// Replaces the operator's pods. A mounted ConfigMap reaches running ones within a minute or two, new ones at once.
+    pub(crate) async fn restart_operator(&self) {
+        let old = self.operator_pods().await;
+        for pod in &old {
+            let pods: Api<Pod> = Api::namespaced(self.client(), &pod.namespace().unwrap());
+            ask("end an operator", pods.delete(&pod.name_any(), &DeleteParams::default())).await.unwrap();
+        }
+        self.operator_settles(old.len()).await;
+    }
+
     /// Waits until exactly so many pods of the operator are there, and ready.
     pub(crate) async fn operator_settles(&self, pods: usize) {
         until(format!("{pods} operators"), Duration::from_mins(2), async || {
@@ -98,14 +110,19 @@ impl World {
     }
 }
 
-/// A command of the local cluster, such as a power cut.
-pub(crate) fn cluster(arguments: &[&str]) {
-    run(Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cluster/cluster")).args(arguments));
+async fn prepare(capacity: Option<f64>) -> Driver {
+    let mut arguments = vec!["foreshift-demo".to_owned(), "run".to_owned()];
+    arguments.extend(capacity.map(|capacity| format!("--capacity={capacity}")));
+    let Asked::Run(args) = Args::parse_from(arguments).command else { panic!("run was asked for") };
+    demo::prepare(&args.stage).await.unwrap()
 }
 
-fn run(command: &mut Command) {
-    let done = command.output().unwrap();
+/// A command of the local cluster, such as a power cut; gives what it prints.
+pub(crate) fn cluster(arguments: &[&str]) -> String {
+    let mut command = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("cluster/cluster"));
+    let done = command.args(arguments).output().unwrap();
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 fn is_ready(pod: &Pod) -> bool {

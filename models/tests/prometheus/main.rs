@@ -3,24 +3,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that unwraps says what it wanted")]
 
-use std::fmt::Write as _;
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use std::{env, fs};
+mod server;
 
-use foreshift_models::http;
+use std::env;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use foreshift_models::prometheus::{Query, read};
 use foreshift_models::recorded::Recorded;
-use serde_json::Value;
-use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-
-/// Longest wait for one thing.
-const PATIENCE: Duration = Duration::from_secs(60);
+use server::Prometheus;
 
 /// Step of the recorded loads, and how long after a step of the grid a sample was taken.
 const PERIOD: i64 = 15;
@@ -32,126 +26,15 @@ const STEPS: i64 = 6_000;
 /// How far back a value of an expression is looked for.
 const LOOKBACK: i64 = 300;
 
-/// A Prometheus on loopback that scrapes one exporter; it ends with this test, however that ends.
-struct Prometheus {
-    address: SocketAddr,
-    page: watch::Sender<String>,
-    folder: TempDir,
-    program: Child,
-}
-
-impl Prometheus {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let exporter = listener.local_addr().unwrap();
-        let (page, shown) = watch::channel(String::new());
-        tokio::spawn(export(listener, shown));
-        let folder = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let program = launch(folder.path(), address, exporter);
-        let prometheus = Self { address, page, folder, program };
-        prometheus.listens();
-        prometheus
-    }
-
-    /// Waits until it answers queries.
-    fn listens(&self) {
-        let began = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
-            assert!(began.elapsed() < PATIENCE, "{}", self.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
-    }
-
-    /// What the exporter shows from now on.
-    fn show(&self, page: String) {
-        self.page.send(page).unwrap();
-    }
-
-    /// Waits until an expression has this value now.
-    async fn holds(&self, expression: &str, wanted: &str) {
-        let began = Instant::now();
-        loop {
-            let found = self.value(expression).await;
-            if found.as_deref() == Some(wanted) {
-                return;
-            }
-            assert!(began.elapsed() < PATIENCE, "{expression} is {found:?}: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    async fn value(&self, expression: &str) -> Option<String> {
-        let expression: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let uri = http::parse(&format!("http://{}/api/v1/query?query={expression}", self.address)).unwrap();
-        let mut body = Vec::new();
-        http::get(self.address, &uri, |bytes| {
-            body.extend_from_slice(bytes);
-            Ok(())
-        })
-        .await
-        .ok()?;
-        let answer: Value = serde_json::from_slice(&body).unwrap();
-        Some(answer["data"]["result"][0]["value"][1].as_str()?.to_owned())
-    }
-
-    fn query(&self, expression: &str, period: u32, from: i64, to: i64) -> Query {
-        let url = format!("http://{}/", self.address);
-        Query { url, expression: expression.to_owned(), period, from, to }
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        drop(self.program.stdin.take());
-        let _ = self.program.wait();
-    }
-}
-
-fn launch(folder: &Path, address: SocketAddr, exporter: SocketAddr) -> Child {
-    let path = env::var_os("PROMETHEUS")
+async fn start() -> Prometheus {
+    let program = env::var_os("PROMETHEUS")
         .unwrap_or_else(|| panic!("PROMETHEUS is not set; run `e2e/test prometheus`, which builds it"));
-    let config = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\n\
-         scrape_configs: [{{job_name: loads, static_configs: [{{targets: ['{exporter}']}}]}}]\n"
-    );
-    fs::write(folder.join("prometheus.yml"), config).unwrap();
-    let log = fs::File::create(folder.join("log")).unwrap();
-    // The shell ends it as soon as our end of its standard input closes.
-    Command::new("sh")
-        .args(["-c", r#""$@" & read -r _; kill -KILL $!; wait"#, "sh"])
-        .arg(path)
-        .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
-        .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
-        .arg(format!("--web.listen-address={address}"))
-        .stdin(Stdio::piped())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+    Prometheus::start(&PathBuf::from(program), IpAddr::V4(Ipv4Addr::LOCALHOST)).await
 }
 
-/// Answers scrapes, each over a connection of its own.
-async fn export(listener: TcpListener, shown: watch::Receiver<String>) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let mut request = Vec::new();
-        while !request.ends_with(b"\r\n\r\n") {
-            let Ok(byte) = stream.read_u8().await else { break };
-            request.push(byte);
-        }
-        let page = shown.borrow().clone();
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\nconnection: close\r\n\
-             content-length: {}\r\n\r\n",
-            page.len()
-        );
-        // A scrape that gave up is tried again.
-        let _ = stream.write_all((head + &page).as_bytes()).await;
-    }
+fn query(prometheus: &Prometheus, expression: &str, period: u32, from: i64, to: i64) -> Query {
+    let url = format!("http://{}/", prometheus.address);
+    Query { url, expression: expression.to_owned(), period, from, to }
 }
 
 fn now() -> i64 {
@@ -183,7 +66,7 @@ fn recorded_page(first: i64) -> String {
 
 #[tokio::test]
 async fn recorded_loads_come_back_by_series_and_step_with_their_gaps() {
-    let prometheus = Prometheus::start().await;
+    let prometheus = start().await;
     let last = now().div_euclid(PERIOD) - 30;
     let first = last - STEPS + 1;
     prometheus.show(recorded_page(first));
@@ -191,7 +74,8 @@ async fn recorded_loads_come_back_by_series_and_step_with_their_gaps() {
     prometheus.holds("sum(count_over_time(node_work[2d]))", &all).await;
 
     // The first sample answers from the step after it, and the last one for as long as is looked back.
-    let query = prometheus.query(
+    let query = query(
+        &prometheus,
         "sum by (node) (node_work) / 2",
         PERIOD as u32,
         (first - 100) * PERIOD,
@@ -222,9 +106,10 @@ async fn recorded_loads_come_back_by_series_and_step_with_their_gaps() {
     the_program_asks_it(&prometheus).await;
 }
 
-/// The program, with the arguments of the chart's CronJob.
+/// The program, with the arguments of the chart's `CronJob`.
 async fn the_program_asks_it(prometheus: &Prometheus) {
     let shipped = env!("CARGO_MANIFEST_DIR");
+    let out = tempfile::tempdir().unwrap();
     let run = async |query: &str| {
         let arguments = [
             format!("--prometheus=http://{}", prometheus.address),
@@ -232,7 +117,7 @@ async fn the_program_asks_it(prometheus: &Prometheus) {
             "--period=15s".to_owned(),
             "--hours=48".to_owned(),
             format!("--shipped={shipped}"),
-            format!("--out={}", prometheus.folder.path().join("out").display()),
+            format!("--out={}", out.path().display()),
         ];
         let trainer =
             || Command::new(env!("CARGO_BIN_EXE_foreshift-trainer")).arg("retrain").args(arguments).output();
@@ -256,7 +141,7 @@ async fn the_program_asks_it(prometheus: &Prometheus) {
 
 #[tokio::test]
 async fn loads_that_are_scraped_as_they_come_keep_their_time_and_end_when_they_are_not_shown_any_more() {
-    let prometheus = Prometheus::start().await;
+    let prometheus = start().await;
     let began = now();
     prometheus.show("load{node=\"a\"} 0.25\nload{node=\"b \\\"c\\\"\"} 1.5\n".to_owned());
     prometheus.holds("min(count_over_time(load[1m])) > bool 5", "1").await;
@@ -265,7 +150,7 @@ async fn loads_that_are_scraped_as_they_come_keep_their_time_and_end_when_they_a
     let gone = now();
 
     let mut history = Recorded::default();
-    read(&prometheus.query("load", 1, began - 10, gone + 30), &mut history).await.unwrap();
+    read(&query(&prometheus, "load", 1, began - 10, gone + 30), &mut history).await.unwrap();
     let found: Vec<_> = history.by_step().collect();
     let [(a, 1, kept), (b, 1, ended)] = found[..] else { panic!("{found:?}") };
     assert!(a.contains("node=\"a\"") && b.contains("node=\"b \\\"c\\\"\""), "{a} {b}");
