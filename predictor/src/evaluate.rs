@@ -6,6 +6,7 @@
 
 pub mod alarms;
 pub mod impact;
+mod oddities;
 mod quantile_regression;
 pub mod replay;
 pub mod series;

@@ -7,6 +7,7 @@ use std::io::Read;
 
 use serde::{Deserialize, Serialize};
 
+use super::oddities::Oddities;
 use crate::impact::{Entry, Estimate, Predictor};
 
 /// Share of the entries that only teach.
@@ -37,17 +38,38 @@ pub struct Row {
     pub cost_ms: f64,
 }
 
+/// The columns of the file, in any order.
+const COLUMNS: [&str; 7] = ["timestamp_ms", "class", "source", "destination", "bytes", "steps", "cost_ms"];
+
+/// Fewest entries to judge by.
+const LEAST: usize = 150;
+
+/// The longest cost and the latest time that are believed: some thirty and some thirty thousand years.
+const LONGEST_MS: f64 = 1e12;
+const LATEST_MS: f64 = 1e15;
+
 /// Why a file holds no entries.
 #[derive(Debug, thiserror::Error)]
 pub enum EntriesError {
     /// A line is not as expected.
-    #[error(
-        "the entries cannot be read: {0}; give a CSV with the columns timestamp_ms, class, source, destination, bytes, steps, cost_ms"
-    )]
+    #[error("the entries cannot be read: {0}; give a CSV with the columns {COLUMNS:?}")]
     Csv(#[from] csv::Error),
+    /// A header without some columns.
+    #[error("the header lacks {missing}, it has {found:?}; give a CSV with the columns {COLUMNS:?}")]
+    Columns {
+        /// What is missing, one after the other.
+        missing: String,
+        /// What is there.
+        found: Vec<String>,
+    },
     /// Too few to judge anything by.
-    #[error("{0} entries cost something, at least 150 are needed; record more")]
-    TooFew(usize),
+    #[error("{found} entries can be used{why}, at least {LEAST} are needed; record more")]
+    TooFew {
+        /// So many there are.
+        found: usize,
+        /// What was wrong with others, in brackets.
+        why: String,
+    },
 }
 
 /// What was found.
@@ -88,28 +110,45 @@ impl Row {
     }
 }
 
-/// Reads a CSV of entries, in order of time; lines without a cost are left out and said.
+/// Reads a CSV of entries, in order of time; lines that cannot be used are left out and said.
 ///
 /// # Errors
 /// [`EntriesError`] says what to change.
 pub fn read(csv: impl Read) -> Result<(Vec<Row>, Vec<String>), EntriesError> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
-    let all = reader.deserialize().collect::<Result<Vec<Row>, _>>()?;
-    let found = all.len();
-    let sound = |row: &Row| row.cost_ms.is_finite() && row.cost_ms > 0.0 && row.timestamp_ms.is_finite();
-    let mut rows: Vec<Row> = all.into_iter().filter(sound).collect();
-    let mut notices = Vec::new();
-    if rows.len() < found {
-        notices.push(format!("{} entries without a cost above 0 are left out", found - rows.len()));
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(csv);
+    let header = reader.headers()?.clone();
+    let missing: Vec<&str> =
+        COLUMNS.into_iter().filter(|wanted| !header.iter().any(|found| found == *wanted)).collect();
+    if !missing.is_empty() {
+        let found = header.iter().map(str::to_owned).collect();
+        return Err(EntriesError::Columns { missing: missing.join(", "), found });
     }
-    if !rows.is_sorted_by(|a, b| a.timestamp_ms <= b.timestamp_ms) {
-        notices.push("not in order of time: sorted".to_owned());
-        rows.sort_by(|a, b| a.timestamp_ms.total_cmp(&b.timestamp_ms));
+    let (mut rows, mut odd) = (Vec::<Row>::new(), Oddities::default());
+    let mut latest = f64::NEG_INFINITY;
+    for record in reader.records() {
+        let record = record?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let Ok(row) = record.deserialize::<Row>(Some(&header)) else {
+            odd.note("left out, a field is missing or no such number", line);
+            continue;
+        };
+        if !(-LATEST_MS..=LATEST_MS).contains(&row.timestamp_ms) {
+            odd.note("left out, no time", line);
+        } else if row.cost_ms <= 0.0 || !(0.0..=LONGEST_MS).contains(&row.cost_ms) {
+            odd.note("left out, no cost above 0", line);
+        } else {
+            if row.timestamp_ms < latest {
+                odd.note("earlier than the line before, sorted", line);
+            }
+            latest = row.timestamp_ms;
+            rows.push(row);
+        }
     }
-    if rows.len() < 150 {
-        return Err(EntriesError::TooFew(rows.len()));
+    if rows.len() < LEAST {
+        return Err(EntriesError::TooFew { found: rows.len(), why: odd.first() });
     }
-    Ok((rows, notices))
+    rows.sort_by(|a, b| a.timestamp_ms.total_cmp(&b.timestamp_ms));
+    Ok((rows, odd.sentences()))
 }
 
 /// Predicts every entry when it is sent, teaches each when it is done, and scores the last 40 %.
@@ -231,7 +270,7 @@ mod tests {
     fn lines_without_a_cost_and_too_few_lines_are_said() {
         let (rows, notices) = read(csv(400, |row| f64::from(row % 2)).as_bytes()).unwrap();
         assert_eq!(rows.len(), 200);
-        assert!(notices[0].contains("200 entries"));
+        assert_eq!(notices, ["left out, no cost above 0: line 2, 4, 6, 8, 10 and 195 more"]);
         assert!(read(csv(10, |_| 1.0).as_bytes()).unwrap_err().to_string().contains("at least 150"));
         assert!(read("a,b\n1,2\n".as_bytes()).unwrap_err().to_string().contains("timestamp_ms"));
     }

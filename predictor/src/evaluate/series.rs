@@ -4,13 +4,14 @@
 //! two are taken. Times are dates like `2014-02-14 14:30:00`, with or without zone, or seconds or milliseconds since
 //! 1970. Samples within one step are averaged, missing steps stay missing.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Duration;
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use super::FIT_SHARE;
+use super::oddities::{Oddities, named};
+use crate::MAX_LOAD;
 
 /// Step and load of each sample that is there, in order; steps are counted from the first sample.
 pub type Samples = [(u64, f64)];
@@ -24,8 +25,11 @@ const PLAUSIBLE_LOADS: std::ops::RangeInclusive<f64> = 0.05..=3.0;
 /// Share of the first part that stays below a load of 1, if the file is in another unit.
 const CAPACITY_QUANTILE: f64 = 0.99;
 
-/// Lines that a notice names.
-const NAMED: usize = 5;
+/// The longest period that can be asked for, in seconds.
+const LONGEST_PERIOD: f64 = 86_400.0;
+
+/// Last second of the year 9999; what is further from 1970 is no time.
+const LATEST: f64 = 253_402_300_799.0;
 
 /// A share of missing steps that means a wrong period, not gaps.
 const MOSTLY_MISSING: f64 = 0.4;
@@ -79,24 +83,14 @@ pub struct Series {
 /// Samples, and notices.
 type Gridded = (Vec<(u64, f64)>, Vec<String>);
 
-/// Line numbers by what was odd there.
-#[derive(Default)]
-struct Oddities(BTreeMap<&'static str, Vec<u64>>);
-
-impl Oddities {
-    fn note(&mut self, what: &'static str, line: u64) {
-        self.0.entry(what).or_default().push(line);
-    }
-
-    fn sentences(&self) -> Vec<String> {
-        let sentence = |(what, lines): (&&str, &Vec<u64>)| {
-            let named: Vec<String> = lines.iter().take(NAMED).map(u64::to_string).collect();
-            let more = lines.len().saturating_sub(NAMED);
-            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("{what}: line {}{rest}", named.join(", "))
-        };
-        self.0.iter().map(sentence).collect()
-    }
+/// A usable line of the file.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    /// Seconds since 1970.
+    time: f64,
+    /// Finite, not negative.
+    value: f64,
+    line: u64,
 }
 
 impl Series {
@@ -110,10 +104,15 @@ impl Series {
     pub fn read(csv: impl Read, period: Duration, capacity: Option<f64>) -> Result<Self, SeriesError> {
         let mut odd = Oddities::default();
         let rows = rows(csv, &mut odd)?;
-        let (mut samples, mut notices) = grid(&rows, period, &odd)?;
+        let (mut samples, mut notices) = grid(&rows, period, &mut odd)?;
         let capacity = capacity.unwrap_or_else(|| guessed_capacity(&samples, &mut notices));
         for (_, load) in &mut samples {
-            *load /= capacity;
+            *load = (*load / capacity).min(MAX_LOAD);
+        }
+        let beyond: Vec<u64> =
+            rows.iter().filter(|row| row.value / capacity > MAX_LOAD).map(|row| row.line).collect();
+        if !beyond.is_empty() {
+            notices.push(format!("above {MAX_LOAD} times the capacity, taken as that: {}", named(&beyond)));
         }
         if samples.windows(2).all(|pair| pair[0].1 == pair[1].1) {
             notices.push("constant: every value is the same".to_owned());
@@ -122,8 +121,8 @@ impl Series {
     }
 }
 
-/// Time in seconds and value of each usable line, in order of time.
-fn rows(csv: impl Read, odd: &mut Oddities) -> Result<Vec<(f64, f64)>, SeriesError> {
+/// Each usable line, in order of time.
+fn rows(csv: impl Read, odd: &mut Oddities) -> Result<Vec<Row>, SeriesError> {
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(csv);
     let (mut columns, mut rows) = ((0, 1), Vec::new());
@@ -152,13 +151,12 @@ fn rows(csv: impl Read, odd: &mut Oddities) -> Result<Vec<(f64, f64)>, SeriesErr
             odd.note("earlier than the line before, sorted", line);
         }
         latest = time;
-        rows.push((time, value.max(0.0)));
+        rows.push(Row { time, value: value.max(0.0), line });
     }
     if rows.is_empty() {
-        let why: String = odd.sentences().first().map(|first| format!(" ({first})")).unwrap_or_default();
-        return Err(SeriesError::Empty(why));
+        return Err(SeriesError::Empty(odd.first()));
     }
-    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    rows.sort_by(|a, b| a.time.total_cmp(&b.time));
     Ok(rows)
 }
 
@@ -172,34 +170,50 @@ fn header(record: &csv::StringRecord) -> Result<(usize, usize), SeriesError> {
 }
 
 /// Averages samples within a step, and says what had to be done; steps are counted from the first sample.
-fn grid(rows: &[(f64, f64)], period: Duration, odd: &Oddities) -> Result<Gridded, SeriesError> {
-    let (first, length) = (rows.first().map_or(0.0, |row| row.0), period.as_secs_f64());
-    let mut steps: BTreeMap<u64, (f64, u32)> = BTreeMap::new();
-    for (time, value) in rows {
+fn grid(rows: &[Row], period: Duration, odd: &mut Oddities) -> Result<Gridded, SeriesError> {
+    let (first, length) = (rows.first().map_or(0.0, |row| row.time), period.as_secs_f64());
+    let mut steps: Vec<(u64, f64, f64)> = Vec::new();
+    let (mut missing, mut after_gaps) = (0, Vec::new());
+    for row in rows {
         // Halfway to the next step still counts for this one, as clocks are never exact.
-        let (sum, count) = steps.entry(((time - first) / length + 0.5) as u64).or_default();
-        (*sum, *count) = (*sum + value, *count + 1);
+        let step = ((row.time - first) / length + 0.5) as u64;
+        match steps.last_mut() {
+            Some((last, mean, count)) if *last == step => {
+                odd.note("in the same step as another, averaged", row.line);
+                *count += 1.0;
+                *mean += (row.value - *mean) / *count;
+            }
+            last => {
+                let gap = last.map_or(0, |(last, ..)| step - *last - 1);
+                if gap > 0 {
+                    missing += gap;
+                    after_gaps.push(row.line);
+                }
+                steps.push((step, row.value, 1.0));
+            }
+        }
     }
-    let mut distances: Vec<f64> =
-        rows.windows(2).map(|pair| pair[1].0 - pair[0].0).filter(|d| *d > 0.0).collect();
-    distances.sort_unstable_by(f64::total_cmp);
-    let usual = distances.get(distances.len() / 2).copied().unwrap_or(length);
-    let span = steps.last_key_value().map_or(0, |(last, _)| last + 1);
-    let missing = span - steps.len() as u64;
-    if missing as f64 > MOSTLY_MISSING * span as f64 && usual > 1.5 * length {
-        return Err(SeriesError::Period { asked: length, found: usual.round() });
+    let usual = usual_distance(rows).unwrap_or(length);
+    let span = missing + steps.len() as u64;
+    if missing as f64 > MOSTLY_MISSING * span as f64 && (1.5 * length..=LONGEST_PERIOD).contains(&usual) {
+        return Err(SeriesError::Period { asked: length, found: (usual * 1e3).round() / 1e3 });
     }
     let mut notices = odd.sentences();
     if missing > 0 {
-        notices
-            .push(format!("gaps: {missing} of {span} steps are missing; what falls into them is not scored"));
+        let before = named(&after_gaps);
+        notices.push(format!(
+            "gaps: {missing} of {span} steps are missing, before {before}; what falls into them is not scored"
+        ));
     }
-    let shared = rows.len() - steps.len();
-    if shared > 0 {
-        notices.push(format!("{shared} samples share a step with another; they are averaged"));
-    }
-    let samples = steps.into_iter().map(|(step, (sum, count))| (step, sum / f64::from(count))).collect();
-    Ok((samples, notices))
+    Ok((steps.into_iter().map(|(step, mean, _)| (step, mean)).collect(), notices))
+}
+
+/// Median distance of neighbours that are not at the same time, in seconds.
+fn usual_distance(rows: &[Row]) -> Option<f64> {
+    let distances = rows.windows(2).map(|pair| pair[1].time - pair[0].time);
+    let mut distances: Vec<f64> = distances.filter(|distance| *distance > 0.0).collect();
+    distances.sort_unstable_by(f64::total_cmp);
+    distances.get(distances.len() / 2).copied()
 }
 
 fn guessed_capacity(samples: &[(u64, f64)], notices: &mut Vec<String>) -> f64 {
@@ -211,21 +225,22 @@ fn guessed_capacity(samples: &[(u64, f64)], notices: &mut Vec<String>) -> f64 {
     if quantile <= 0.0 || PLAUSIBLE_LOADS.contains(&quantile) {
         return 1.0;
     }
-    notices.push(format!("not in units of load: {quantile} counts as a load of 1 (99th percentile of the first 60 %; --capacity says otherwise)"));
+    notices.push(format!("not in units of load: {quantile:?} counts as a load of 1 (99th percentile of the first 60 %; --capacity says otherwise)"));
     quantile
 }
 
 /// Seconds since 1970 of any of the known forms.
 pub(super) fn seconds(field: &str) -> Option<f64> {
-    if let Ok(number) = field.parse::<f64>() {
-        let finite = number.is_finite().then_some(number)?;
-        return Some(if finite.abs() >= MILLISECONDS { finite / 1000.0 } else { finite });
-    }
-    let timestamp: Timestamp = match field.parse() {
-        Ok(timestamp) => timestamp,
-        Err(_) => field.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp(),
+    let seconds = if let Ok(number) = field.parse::<f64>() {
+        if number.abs() >= MILLISECONDS { number / 1000.0 } else { number }
+    } else {
+        let timestamp: Timestamp = match field.parse() {
+            Ok(timestamp) => timestamp,
+            Err(_) => field.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp(),
+        };
+        timestamp.as_nanosecond() as f64 / 1e9
     };
-    Some(timestamp.as_nanosecond() as f64 / 1e9)
+    (seconds.abs() <= LATEST).then_some(seconds)
 }
 
 #[cfg(test)]
@@ -256,7 +271,9 @@ mod tests {
         for form in forms {
             assert_eq!(seconds(form), Some(893_971_800.0), "{form}");
         }
-        assert_eq!(seconds("yesterday"), None);
+        for nonsense in ["yesterday", "1e300", "-1e15", "inf", "NaN", ""] {
+            assert_eq!(seconds(nonsense), None, "{nonsense}");
+        }
     }
 
     #[test]
@@ -278,7 +295,7 @@ mod tests {
             "negative, taken as 0: line 4",
             "no time and number: line 5",
             "not finite: line 6",
-            "2 of 6 steps are missing",
+            "2 of 6 steps are missing, before line 7",
         ] {
             assert!(notices.contains(expected), "{expected}: {notices}");
         }
@@ -302,6 +319,27 @@ mod tests {
         let csv = lines(300, [0.5; 50]);
         let error = read(&csv).unwrap_err().to_string();
         assert!(error.contains("--period 300s"), "{error}");
+    }
+
+    #[test]
+    fn a_period_of_parts_of_a_second_is_told_to_the_millisecond_and_one_of_days_is_not_asked_for() {
+        let csv = lines(1, [0.5; 50]).replace(",0.5", "00,0.5");
+        let (coarse, fine) = (csv.replace("00,", "e-1,"), Duration::from_millis(20));
+        let error = Series::read(coarse.as_bytes(), fine, None).unwrap_err().to_string();
+        assert!(error.contains("--period 0.1s"), "{error}");
+        let yearly = read(&lines(31_536_000, [0.5; 20])).unwrap();
+        assert!(yearly.notices.iter().any(|notice| notice.starts_with("gaps")), "{:?}", yearly.notices);
+    }
+
+    #[test]
+    fn samples_of_one_step_are_averaged_and_huge_ones_are_cut() {
+        let csv = "0,0.5\n1,0.7\n60,1e308\n61,1e308\n120,0.4\n180,-1e308\n";
+        let series = Series::read(csv.as_bytes(), MINUTE, Some(1.0)).unwrap();
+        let loads: Vec<f64> = series.samples.iter().map(|sample| sample.1).collect();
+        assert!((loads[0] - 0.6).abs() < 1e-12 && loads[1..] == [MAX_LOAD, 0.4, 0.0], "{loads:?}");
+        let notices = series.notices.join("\n");
+        assert!(notices.contains("in the same step as another, averaged: line 2, 4"), "{notices}");
+        assert!(notices.contains("above 1000 times the capacity, taken as that: line 3, 4"), "{notices}");
     }
 
     #[test]

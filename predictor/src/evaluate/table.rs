@@ -11,7 +11,7 @@ impl Display for Evaluation {
         writeln!(f, "{}, digest {}", self.model, self.digest.get(..12).unwrap_or(&self.digest))?;
         writeln!(
             f,
-            "{} samples of {} s, {} windows scored, {} saturations; a load of 1 is {}",
+            "{} samples of {} s, {} windows scored, {} saturations; a load of 1 is {:?}",
             series.samples, series.period_s, series.windows, series.events, series.capacity
         )?;
         series.notices.iter().try_for_each(|notice| writeln!(f, "note: {notice}"))?;
