@@ -57,6 +57,9 @@ pub struct Args {
     /// How long a resource may take to answer, and either side to send the next piece of a body.
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     pub answer_timeout: Duration,
+    /// Bytes a second at which a body of a known length must come at least, on average over the answer's time; 0 for any.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_rate)]
+    pub body_rate: u64,
     /// How long a connection to a resource may take.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
     pub connect_timeout: Duration,
@@ -100,6 +103,7 @@ impl Args {
             connect: self.connect_timeout,
             answer: self.answer_timeout,
             head: self.head_timeout,
+            body_rate: self.body_rate,
             connections: self.connections,
             kept_each: self.retry_bytes,
             told: self.access_log,

@@ -53,6 +53,8 @@ pub struct Limits {
     pub head: Duration,
     /// To the end of what is under way when the process is asked to end.
     pub drain: Duration,
+    /// Bytes a second at which a body of a known length must come at least, over `answer` each time.
+    pub body_rate: u64,
     /// Bytes of a request's head.
     pub head_bytes: usize,
     /// Connections of clients at once.
@@ -115,6 +117,8 @@ impl Default for Limits {
             answer: Duration::from_secs(30),
             head: Duration::from_secs(30),
             drain: Duration::from_secs(20),
+            // As Kestrel's MinRequestBodyDataRate.
+            body_rate: 240,
             head_bytes: 32 << 10,
             connections: 20_000,
             kept_each: 64 << 10,

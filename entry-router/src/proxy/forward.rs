@@ -202,27 +202,38 @@ impl Exchange<'_> {
         }
     }
 
-    /// Waits as long as the body moves, then as long as an answer may take.
+    /// Waits as long as the body moves, and fast enough, then as long as an answer may take.
     async fn in_time<T>(&self, answered: impl Future<Output = T>) -> Result<T, Waiting> {
         let longest = self.worker.limits.answer;
         let began = Instant::now();
         let mut until = began + longest;
+        let mut seen = (began, self.source.progress().bytes);
         let mut answered = pin!(answered);
         let mut deadline = self.worker.timers.at(until);
         loop {
             match select(answered.as_mut(), &mut deadline).await {
                 Either::Left((answered, _)) => return Ok(answered),
                 Either::Right(_) => {
-                    let (progress, waiting) = self.source.progress();
-                    let later = progress.max(began) + longest;
-                    if later <= until {
-                        return Err(waiting);
+                    let progress = self.source.progress();
+                    let later = progress.at.max(began) + longest;
+                    if later <= until
+                        || (progress.waiting == Waiting::Client && self.drips(seen, progress.bytes))
+                    {
+                        return Err(progress.waiting);
                     }
+                    seen = (until, progress.bytes);
                     until = later;
                     deadline.move_to(until);
                 }
             }
         }
+    }
+
+    /// Whether a body of a known length came more slowly than it must since it was looked at last. A stream without one
+    /// may be slow by nature.
+    fn drips(&self, (at, before): (Instant, u64), bytes: u64) -> bool {
+        let least = self.worker.limits.body_rate as f64 * at.elapsed().as_secs_f64();
+        self.entry.bytes.is_some() && !self.is_call && ((bytes - before) as f64) < least
     }
 
     /// Tells of an entry that the router answered itself.

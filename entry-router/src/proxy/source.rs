@@ -37,6 +37,17 @@ pub(crate) struct Sending {
     position: usize,
 }
 
+/// How far a body is on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    /// When a byte went from the client to the resource last.
+    pub(crate) at: Instant,
+    /// Bytes that came from the client so far.
+    pub(crate) bytes: u64,
+    /// Who is waited for now.
+    pub(crate) waiting: Waiting,
+}
+
 /// Who is waited for while a body is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
@@ -155,11 +166,12 @@ impl Source {
         }))))
     }
 
-    /// When a byte went from the client to the resource last, and who is waited for now.
-    pub(crate) fn progress(&self) -> (Instant, Waiting) {
+    /// How far it is.
+    pub(crate) fn progress(&self) -> Progress {
         let state = self.state();
         let client = state.starved && !state.ended;
-        (state.progress, if client { Waiting::Client } else { Waiting::Resource })
+        let waiting = if client { Waiting::Client } else { Waiting::Resource };
+        Progress { at: state.progress, bytes: state.bytes, waiting }
     }
 
     /// Its length and, of a batch, its entries, once all of it has passed.

@@ -31,7 +31,7 @@ impl Draft {
     pub(crate) fn follow(mut self, held: &mut Held, source: &Source, queue: &Queue) {
         // From the last byte of the body to the head of the answer: neither side of it depends on the client.
         let answered = Instant::now();
-        let latency = answered.saturating_duration_since(source.progress().0);
+        let latency = answered.saturating_duration_since(source.progress().at);
         let Some((body, reserved)) = body(source, queue) else { return };
         self.copying.mark().put(&mut self.head.headers);
         let Self { copying, head } = self;

@@ -218,6 +218,38 @@ async fn a_body_that_stops_coming_gives_its_room_back() {
 }
 
 #[tokio::test]
+async fn a_body_that_drips_is_cut_off_though_it_never_stops_and_a_stream_may_be_slow() {
+    let lead = Backend::start(Manner::Acknowledge).await;
+    let world = World::with(&[lead.address], hasty());
+    let drip = async |head: &[u8], piece: &[u8], pieces: usize, end: &[u8]| {
+        let mut stream = world.connect().await;
+        stream.write_all(head).await.unwrap();
+        for _ in 0..pieces {
+            tokio::time::sleep(SHORT / 4).await;
+            if stream.write_all(piece).await.is_err() {
+                break;
+            }
+        }
+        let _ = stream.write_all(end).await;
+        let mut answer = [0; 12];
+        let read = stream.read_exact(&mut answer).await;
+        read.map(|_| String::from_utf8_lossy(&answer).into_owned())
+    };
+    let dripping = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
+    let stream = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let both = futures::future::join(
+        drip(dripping, b"a", usize::MAX, b""),
+        drip(stream, b"1\r\na\r\n", 12, b"0\r\n\r\n"),
+    );
+    let (dripped, streamed) = tokio::time::timeout(LONG, both).await.expect("no body drips on");
+    // Who still writes may see the reset before the answer.
+    assert!(dripped.as_ref().is_ok_and(|answer| answer == "HTTP/1.1 408") || dripped.is_err(), "{dripped:?}");
+    assert_eq!(streamed.unwrap(), "HTTP/1.1 202");
+    world.idle().await;
+    assert_eq!(lead.acknowledged().len(), 1);
+}
+
+#[tokio::test]
 async fn clients_that_go_away_leave_nothing_behind() {
     let lead = Backend::start(Manner::Silence).await;
     let world = World::new(&[lead.address]);
