@@ -1,6 +1,9 @@
 //! The command line of `foreshift-demo`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -87,6 +90,10 @@ pub struct StageArgs {
     /// Where requests go. Default: the cluster IP of Service journal, which only nodes and pods can reach.
     #[arg(long)]
     pub target: Option<SocketAddr>,
+    /// Address of this machine that requests come from, such as one of the pods' network: what comes from elsewhere a
+    /// Service may hide behind ports of its own, which it uses again too soon. Default: what the kernel takes.
+    #[arg(long)]
+    pub from: Option<IpAddr>,
     /// Service of the entry router, as NAMESPACE/SERVICE: Foreshift's runs go through it.
     #[arg(long)]
     pub router: Option<String>,

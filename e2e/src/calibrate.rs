@@ -5,7 +5,6 @@
 //! capacity; but load reaches 1 here, and load is what everything is planned by.
 
 use std::{
-    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,7 +15,7 @@ use crate::{
     entries::Pool,
     error::{Error, Result},
     gauge::Gauge,
-    sender::{Connections, Load, Sender},
+    sender::{Load, Sender},
     shape::Curve,
 };
 
@@ -51,13 +50,8 @@ impl Capacity {
     }
 }
 
-/// Probes the service at `target` until two probes in a row agree; `gauge` is that of its node.
-pub async fn calibrate(
-    target: SocketAddr,
-    pool: &Arc<Pool>,
-    batch: u32,
-    gauge: &mut Gauge,
-) -> Result<Capacity> {
+/// Probes the service that `load` goes to until two probes in a row agree; `gauge` is that of its node.
+pub async fn calibrate(load: &Load, pool: &Arc<Pool>, gauge: &mut Gauge) -> Result<Capacity> {
     let idle_load = mean_load(gauge, IDLE_SECONDS).await;
     if idle_load > 0.5 {
         return Err(Error::Unfit(format!(
@@ -67,7 +61,8 @@ pub async fn calibrate(
     let mut found = Vec::new();
     let mut rate = GENTLE;
     for attempt in 0..ATTEMPTS {
-        let load = probe(target, pool, batch, gauge, rate, attempt).await?;
+        let run = format!("probe{attempt}");
+        let load = probe(Load { run, ..load.clone() }, pool, gauge, rate).await?;
         let capacity = rate * (1.0 - idle_load) / (load - idle_load).max(0.005);
         tracing::info!(rate, load, capacity, "probed");
         if load < 0.95 && attempt > 0 {
@@ -87,22 +82,8 @@ pub async fn calibrate(
     )))
 }
 
-async fn probe(
-    target: SocketAddr,
-    pool: &Arc<Pool>,
-    batch: u32,
-    gauge: &mut Gauge,
-    rate: f64,
-    attempt: u32,
-) -> Result<f64> {
-    let load = Load {
-        target,
-        run: format!("probe{attempt}"),
-        batch,
-        timeout: Duration::from_secs(5),
-        max_in_flight: 256,
-        connections: Connections::New,
-    };
+async fn probe(load: Load, pool: &Arc<Pool>, gauge: &mut Gauge, rate: f64) -> Result<f64> {
+    let target = load.target;
     let curve = Curve::flat(f64::from(PROBE_SECONDS + SETTLING_SECONDS), 1.0);
     let sender = Sender::start(load, Arc::clone(pool), curve.arrivals(rate), Instant::now())?;
     mean_load(gauge, SETTLING_SECONDS).await;

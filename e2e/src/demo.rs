@@ -20,11 +20,15 @@ use crate::{
     route::{self, Run},
     router::Router,
     sample::{self, Sample},
+    sender::Load,
     shape::Shape,
     stage::{self, RESOURCES, Stage},
     summary::{Meta, Summary},
     table,
 };
+
+/// Requests of a probe that are under way at once: it is gentle, or it is told that nobody answers.
+const PROBES_IN_FLIGHT: usize = 256;
 
 /// Runs the demo and writes its results into the folder that `args` name.
 pub async fn run(args: &DemoArgs) -> Result<()> {
@@ -72,6 +76,7 @@ pub async fn prepare(args: &StageArgs) -> Result<Driver> {
         local,
         lead_cgroup: args.lead_cgroup.clone(),
         target: args.target,
+        from: args.from,
         router: None,
         pool,
         batch: args.batch,
@@ -104,7 +109,8 @@ async fn capacity(driver: &Driver, given: Option<f64>) -> Result<Capacity> {
         ));
     }
     say(&format!("measuring what the lead carries, with {} log lines of this cluster", driver.pool.len()));
-    calibrate(driver.stage.address(RESOURCES[0]).await?, &driver.pool, driver.batch, &mut lead).await
+    let load = driver.load(driver.stage.address(RESOURCES[0]).await?, String::new());
+    calibrate(&Load { max_in_flight: PROBES_IN_FLIGHT, ..load }, &driver.pool, &mut lead).await
 }
 
 async fn meta(driver: &Driver, shape: Shape) -> Result<Meta> {

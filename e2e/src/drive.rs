@@ -1,7 +1,7 @@
 //! One drive of a curve through a route, on a fresh stage, and the count afterwards.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -43,6 +43,8 @@ pub struct Driver {
     pub lead_cgroup: Option<String>,
     /// Where requests go, if not to the cluster IP of the target.
     pub target: Option<SocketAddr>,
+    /// The address that requests come from, if not one that the kernel takes.
+    pub from: Option<IpAddr>,
     /// The entry router, if there is one.
     pub router: Option<Router>,
     /// The entries.
@@ -119,19 +121,27 @@ impl Driver {
 
     /// Starts sending `curve`.
     pub async fn send(&self, run: &str, way: Way, curve: &Curve, start: Instant) -> Result<Sender> {
-        let load = Load {
-            target: match (self.router_of(way)?, self.target) {
-                (Some(router), _) => router.address(),
-                (None, Some(target)) => target,
-                (None, None) => self.stage.address(TARGET).await?,
-            },
-            run: run.to_owned(),
+        let target = match (self.router_of(way)?, self.target) {
+            (Some(router), _) => router.address(),
+            (None, Some(target)) => target,
+            (None, None) => self.stage.address(TARGET).await?,
+        };
+        let load = Load { connections: way.connections, ..self.load(target, run.to_owned()) };
+        Sender::start(load, Arc::clone(&self.pool), curve.arrivals(self.capacity.requests_per_second), start)
+    }
+
+    /// Requests to `target`, each over a connection of its own.
+    #[must_use]
+    pub fn load(&self, target: SocketAddr, run: String) -> Load {
+        Load {
+            target,
+            from: self.from,
+            run,
             batch: self.batch,
             timeout: CLIENT_TIMEOUT,
             max_in_flight: most_in_flight(),
-            connections: way.connections,
-        };
-        Sender::start(load, Arc::clone(&self.pool), curve.arrivals(self.capacity.requests_per_second), start)
+            connections: Connections::New,
+        }
     }
 
     /// No route, empty journals, nodes at rest.

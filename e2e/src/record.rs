@@ -16,11 +16,11 @@ use tokio::time::{MissedTickBehavior, timeout};
 use crate::{
     args::RecordArgs,
     demo::{prepare, say},
-    drive::{CLIENT_TIMEOUT, Driver},
+    drive::Driver,
     error::{Error, Result, ask},
     program::{Course, Part, program},
     route::{self, Run},
-    sender::{Connections, Load, Sender, most_in_flight},
+    sender::{Load, Sender},
     shares::{ShareWatch, shares},
     stage::{RESOURCES, TARGET},
     tally::Tally,
@@ -105,14 +105,9 @@ impl<'a> Recorder<'a> {
         let mut streams = Vec::new();
         for (resource, course) in RESOURCES.into_iter().zip(&part.courses) {
             let service = if part.routed && resource == RESOURCES[0] { TARGET } else { resource };
-            let load = Load {
-                target: self.driver.stage.address(service).await?,
-                run: format!("part{number}-{resource}"),
-                batch: self.driver.batch,
-                connections: Connections::New,
-                timeout: CLIENT_TIMEOUT,
-                max_in_flight: most_in_flight() / RESOURCES.len(),
-            };
+            let target = self.driver.stage.address(service).await?;
+            let load = self.driver.load(target, format!("part{number}-{resource}"));
+            let load = Load { max_in_flight: load.max_in_flight / RESOURCES.len(), ..load };
             let arrivals = course.curve.arrivals(self.driver.capacity.requests_per_second);
             let sender = Sender::start(load, Arc::clone(&self.driver.pool), arrivals, start)?;
             streams.push(Stream { tally: sender.tally(), sender, course: course.clone(), under_way: 0.0 });

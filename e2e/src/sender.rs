@@ -5,10 +5,11 @@
 //! never move to another endpoint, unless they are asked for; nothing is sent twice. The thread is its own, so that what else the demo
 //! does cannot delay a request. Due times are met within the runtime's timer tick of one millisecond.
 
+mod dial;
 mod kept;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant, SystemTime},
@@ -22,7 +23,6 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
-    net::TcpStream,
     sync::watch,
     task::JoinSet,
     time::{sleep_until, timeout_at},
@@ -31,7 +31,7 @@ use tokio::{
 use crate::{
     entries::{CONTENT_TYPE, Pool},
     error::{Error, Result},
-    sender::kept::Kept,
+    sender::{dial::dial, kept::Kept},
     tally::{Ending, Tally, Total},
 };
 
@@ -40,6 +40,8 @@ use crate::{
 pub struct Load {
     /// The journal service.
     pub target: SocketAddr,
+    /// The address that requests come from; without one the kernel takes it.
+    pub from: Option<IpAddr>,
     /// Name of the run; part of every entry's id.
     pub run: String,
     /// Entries in a request.
@@ -137,7 +139,7 @@ async fn drive(
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut under_way = JoinSet::new();
-    let kept = Arc::new(Kept::new(load.target));
+    let kept = Arc::new(Kept::new(load.target, load.from));
     for (request, due) in (0_u64..).zip(arrivals) {
         let due = start + due;
         tokio::select! {
@@ -158,7 +160,7 @@ async fn drive(
             let body = pool.batch(&load.run, request * u64::from(load.batch), load.batch, SystemTime::now());
             let upload = async {
                 match load.connections {
-                    Connections::New => upload(load.target, body).await,
+                    Connections::New => upload(load.target, load.from, body).await,
                     Connections::Kept => kept.upload(body).await,
                 }
             };
@@ -176,9 +178,8 @@ async fn drive(
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// One upload over a new connection; true when it was acknowledged.
-async fn upload(target: SocketAddr, body: Vec<u8>) -> Result<bool, Failure> {
-    let stream = TcpStream::connect(target).await?;
-    stream.set_nodelay(true)?;
+async fn upload(target: SocketAddr, from: Option<IpAddr>, body: Vec<u8>) -> Result<bool, Failure> {
+    let stream = dial(target, from).await?;
     // Closed by a reset: hundreds of connections a second would otherwise use up the ports in TIME_WAIT.
     stream.set_zero_linger()?;
     let (mut client, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -229,7 +230,8 @@ mod tests {
     }
 
     fn load(target: SocketAddr, timeout: Duration, max_in_flight: usize) -> Load {
-        Load { target, run: "test".into(), batch: 3, timeout, max_in_flight, connections: Connections::New }
+        let connections = Connections::New;
+        Load { target, from: None, run: "test".into(), batch: 3, timeout, max_in_flight, connections }
     }
 
     /// A service on loopback that gives every upload the same answer, or none.

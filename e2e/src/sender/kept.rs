@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,22 +12,23 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::task::JoinSet;
 
-use super::{Failure, exchange, post};
+use super::{Failure, dial::dial, exchange, post};
 
 /// The connections of one sender. Dropping it closes them.
 #[derive(Debug)]
 pub(super) struct Kept {
     target: SocketAddr,
+    from: Option<IpAddr>,
     /// Taken at the front and given back at the end, so that none idles until the other side closes it.
     idle: Mutex<VecDeque<SendRequest<Full<Bytes>>>>,
     drivers: Mutex<JoinSet<()>>,
 }
 
 impl Kept {
-    pub(super) fn new(target: SocketAddr) -> Self {
-        Self { target, idle: Mutex::default(), drivers: Mutex::default() }
+    pub(super) fn new(target: SocketAddr, from: Option<IpAddr>) -> Self {
+        Self { target, from, idle: Mutex::default(), drivers: Mutex::default() }
     }
 
     /// One upload; true when it was acknowledged.
@@ -52,8 +53,7 @@ impl Kept {
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
-        let stream = TcpStream::connect(self.target).await?;
-        stream.set_nodelay(true)?;
+        let stream = dial(self.target, self.from).await?;
         let (client, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut drivers = lock(&self.drivers);
         while drivers.try_join_next().is_some() {}
@@ -108,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_serves_one_request_after_the_other_until_it_is_closed() {
         let (target, connections, _service) = service(3).await;
-        let kept = Kept::new(target);
+        let kept = Kept::new(target, None);
         for _ in 0..7 {
             assert!(kept.upload(b"A=1\n\n".to_vec()).await.unwrap());
         }
