@@ -11,6 +11,7 @@
 //! small entries wait a little with the lead, large ones go where nobody is before them.
 
 mod candidates;
+mod intensity;
 mod slot;
 mod standing;
 
@@ -81,7 +82,7 @@ pub fn assign_entry(
             let work = candidates.work(impact(lead));
             if slot.fits(work, candidates.typical(work)) && candidates.may_have(lead, work, now) {
                 let chosen = Assignment { resource: lead, reason: Reason::LeadHasHeadroom };
-                if slot.is_prompt(work, candidates.due(work)) {
+                if candidates.is_prompt(lead, work) {
                     return chosen;
                 }
                 late = Some(chosen);
@@ -109,7 +110,7 @@ pub fn assign_entry(
             && !candidates.has_its_most(resource, work)
         {
             let chosen = Assignment { resource, reason: Reason::BestAlternate };
-            if slot.is_prompt(work, candidates.due(work)) {
+            if candidates.is_prompt(resource, work) {
                 return chosen;
             }
             late = late.or(Some(chosen));

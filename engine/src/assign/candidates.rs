@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     PROMPT,
+    intensity::Intensity,
     slot::{Budget, Outcome, Outcomes, Record, Slot, Ticket},
     standing::{Standing, standings},
 };
@@ -11,7 +12,7 @@ use crate::{
     allocate::takers,
     impact::{LEAST_WORK, MOST_WORK},
     policy::Policy,
-    resource::{Resource, Scores},
+    resource::{Freshness, Resource, Scores},
 };
 
 /// Shares are counted over the last entries: those of ten seconds ago weigh half.
@@ -65,6 +66,9 @@ pub struct Candidates {
     /// Alternates that pass their gates, best first, by class.
     ranks: Vec<Vec<u32>>,
     everywhere: Outcomes,
+    intensity: Intensity,
+    /// What it was at the last tick.
+    cores_a_second: f64,
     recent: f64,
     sizes: Sizes,
     least_lead_share: f64,
@@ -89,8 +93,9 @@ impl Candidates {
     ///
     /// n log n in the number of alternates for each class, and the only place that allocates.
     pub fn prepare(&mut self, tick: &Tick<'_>, classes: usize, affinity: impl Fn(usize, usize) -> f64) {
+        self.learn_intensity(tick);
         self.forget(tick.now);
-        let standings = standings(tick);
+        let standings = standings(tick, self.cores_a_second);
         for record in &mut self.records {
             record.standing = Standing::default();
         }
@@ -205,8 +210,13 @@ impl Candidates {
     }
 
     /// Seconds within which an entry of `work` is to be done.
-    pub(super) fn due(&self, work: f64) -> f64 {
+    fn due(&self, work: f64) -> f64 {
         PROMPT * if work > self.sizes.large { work } else { self.sizes.large }
+    }
+
+    /// Whether an entry of `work` would be done on time.
+    pub(super) fn is_prompt(&self, resource: usize, work: f64) -> bool {
+        self.slots[resource].is_prompt(work, self.due(work), self.cores_a_second)
     }
 
     /// Whether a resource was given no more than its objective lets it do, `work` included.
@@ -225,6 +235,27 @@ impl Candidates {
 }
 
 impl Candidates {
+    /// Holds what resources use for the route's entries against what they were given.
+    fn learn_intensity(&mut self, tick: &Tick<'_>) {
+        let (mut own_cores, mut given, mut cores) = (0.0, 0.0, 0.0);
+        for resource in std::iter::once(tick.lead).chain(tick.alternates) {
+            let Some(budget) = self.place(&resource.name).and_then(|place| self.budgets.get_mut(place))
+            else {
+                continue;
+            };
+            let since_tick = std::mem::take(&mut budget.since_tick);
+            // Where nobody measures, nothing is used.
+            if resource.freshness == Freshness::Fresh && resource.own_cores > 0.0 {
+                own_cores += resource.own_cores;
+                given += since_tick;
+                cores += resource.capacity;
+            }
+        }
+        let part = if tick.part > 0.0 { tick.part.min(1.0) } else { 1.0 };
+        self.intensity.observe(own_cores * part, given, tick.now.saturating_sub(self.at));
+        self.cores_a_second = self.intensity.get(cores * part);
+    }
+
     /// What was given and learned counts less with time.
     fn forget(&mut self, now: Duration) {
         let since = now.saturating_sub(self.at).as_secs_f64();

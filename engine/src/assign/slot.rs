@@ -72,13 +72,15 @@ pub(super) struct Slot {
 /// What a resource was given: read only where an entry would fit in.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Budget {
-    /// Work a second at the objective, in cores.
+    /// Predicted work a second at the objective.
     rate: f64,
     /// Work given and, at `rate`, not yet done at `given_at`.
     given: f64,
     given_at: f64,
     /// Work given, forgotten by half in ten seconds: what shares are counted by.
     pub(super) recent: f64,
+    /// Work given since the last tick.
+    pub(super) since_tick: f64,
 }
 
 /// How a resource does; read and written only when entries end.
@@ -127,14 +129,18 @@ impl Slot {
         if self.entries == 0 { limit > 0.0 } else { self.ahead(work) + work <= limit * typical }
     }
 
-    /// Whether `work` would be done in `due` seconds, had the prediction of everything in flight been right. It waits until a
-    /// core is free of that. How fast the resource works is left out: where all predictions are too low, it would send
+    /// Whether `work` would be done in `due` seconds, had the prediction of everything in flight been right, and where a
+    /// resource of less than a core is concerned, as much later as it is slower. It waits until a core is free of that,
+    /// of which each second takes `intensity` of a core. How fast the resource works is left out: where all predictions are too low, it would send
     /// entries away from a lead on which nobody waits.
-    pub(super) fn is_prompt(&self, work: f64, due: f64) -> bool {
+    pub(super) fn is_prompt(&self, work: f64, due: f64, intensity: f64) -> bool {
         let (entries, pace) = (f64::from(self.entries), f64::from(self.pace));
-        // Seconds of work over cores, for all but the last `cores - 1` entries; without a division.
-        let behind = ((entries + 1.0) * pace - self.speed).max(0.0);
-        SCATTER * self.ahead(work) * behind <= (due - work) * entries * self.speed
+        // Of a whole core at least.
+        let speed = if self.speed > pace { self.speed } else { pace };
+        // Its own need of cores shared with those that the others are on: seconds of work over cores, for all but
+        // the last `cores - 1` of them; without a division.
+        let behind = ((intensity * entries + 1.0) * pace - speed).max(0.0);
+        SCATTER * intensity * self.ahead(work) * behind <= (due - work) * entries * speed
     }
 
     /// Whether far more is in flight than at the objective.
@@ -196,6 +202,7 @@ impl Budget {
         self.given = (self.given_by(now) + work).min((self.rate * BURST).max(work));
         self.given_at = now;
         self.recent += work;
+        self.since_tick += work;
     }
 
     pub(super) fn update(&mut self, standing: &Standing) {

@@ -7,6 +7,9 @@ use crate::{
     resource::{Freshness, Readiness, Resource},
 };
 
+/// So many standard deviations more than its part may a router have in flight.
+const CHANCE: f64 = 2.0;
+
 /// Cores of a resource when nothing is known of any.
 const UNKNOWN_CAPACITY: f64 = 1.0;
 
@@ -28,7 +31,7 @@ pub(super) enum Access {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Standing {
     pub(super) access: Access,
-    /// Cores for the route's entries at the objective.
+    /// Predicted work a second at the objective.
     pub(super) rate: f64,
     /// Entries in flight at the objective.
     pub(super) limit: f64,
@@ -38,8 +41,9 @@ pub(super) struct Standing {
     pub(super) warm: f64,
 }
 
-/// What a tick says of each resource, lead first.
-pub(super) fn standings(tick: &Tick<'_>) -> Vec<Standing> {
+/// What a tick says of each resource, lead first, where entries keep `intensity` cores busy for each second that they are
+/// predicted to take.
+pub(super) fn standings(tick: &Tick<'_>, intensity: f64) -> Vec<Standing> {
     let Objective { lead_load, alternate_load, .. } = tick.policy.objective;
     let part = if tick.part > 0.0 { tick.part.min(1.0) } else { 1.0 };
     let neutral = neutral_capacity(tick);
@@ -47,8 +51,15 @@ pub(super) fn standings(tick: &Tick<'_>) -> Vec<Standing> {
         let (background, capacity) = (resource.background, capacity(resource).unwrap_or(neutral));
         let unseen = tick.unseen.get(place).copied().unwrap_or(0.0);
         let rate = room(background, capacity, unseen, objective).min(most.max(0.0)).min(MOST_CAPACITY) * part;
-        let limit = if rate > 0.0 { in_flight_at(objective, background, capacity) * part } else { 0.0 };
-        Standing { access, rate, limit, cores: headroom(background, capacity, 1.0), warm: 1.0 }
+        let in_flight = in_flight_at(objective, background, capacity, intensity);
+        let limit = if rate > 0.0 { here(in_flight, part) } else { 0.0 };
+        Standing {
+            access,
+            rate: rate / intensity,
+            limit,
+            cores: headroom(background, capacity, 1.0),
+            warm: 1.0,
+        }
     };
     let mut standings = vec![standing(tick.lead, lead_access(tick.lead), 0, lead_load, MOST_CAPACITY)];
     for (i, alternate) in tick.alternates.iter().enumerate() {
@@ -77,12 +88,20 @@ fn neutral_capacity(tick: &Tick<'_>) -> f64 {
 }
 
 /// Entries that a resource has in flight on average when it stands at its objective: Little's law over the queue of
-/// Sakasegawa, "An approximation formula Lq = a rho^b / (1 - rho)" (1977), for the cores that its background leaves.
-fn in_flight_at(objective: f64, background: f64, capacity: f64) -> f64 {
+/// Sakasegawa, "An approximation formula Lq = a rho^b / (1 - rho)" (1977), for the cores that its background leaves. Entries
+/// that need a core for only a part of their time are under way for the rest of it without making anybody wait.
+fn in_flight_at(objective: f64, background: f64, capacity: f64, intensity: f64) -> f64 {
     let background = within(background, 0.0, 0.99);
     let cores = capacity * (1.0 - background);
     let load = within((objective - background) / (1.0 - background), 0.0, 0.95);
-    cores * load + load.powf((2.0 * (cores + 1.0)).sqrt()) / (1.0 - load)
+    cores * load / intensity + load.powf((2.0 * (cores + 1.0)).sqrt()) / (1.0 - load)
+}
+
+/// What one of several routers may have of `all` in flight. Each entry comes to one of them at random, so a router has its
+/// part on average, and by chance (binomially) more: held to the mean, two routers would turn away half of what the
+/// resource has room for.
+fn here(all: f64, part: f64) -> f64 {
+    all * part + CHANCE * (all * part * (1.0 - part)).sqrt()
 }
 
 fn lead_access(lead: &Resource) -> Access {

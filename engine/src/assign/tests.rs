@@ -14,6 +14,7 @@ struct Route {
     alternates: Vec<Resource>,
     present: Vec<u16>,
     warm: Vec<f64>,
+    part: f64,
 }
 
 impl Route {
@@ -26,6 +27,7 @@ impl Route {
             alternates: alternates.iter().map(four_cores).collect(),
             present: vec![],
             warm: vec![],
+            part: 1.0,
         };
         route.prepare(0.0);
         route
@@ -39,7 +41,7 @@ impl Route {
             present: &self.present,
             warm: &self.warm,
             unseen: &[],
-            part: 1.0,
+            part: self.part,
             policy: &self.policy,
         };
         self.candidates.prepare(&tick, 1, |_, _| f64::NAN);
@@ -105,6 +107,30 @@ fn the_lead_is_held_to_its_objective_by_the_second_even_if_it_answers_at_once() 
 }
 
 #[test]
+fn where_entries_need_a_core_for_a_tenth_of_their_time_the_lead_has_ten_times_as_many() {
+    let mut route = Route::new(&["a"]);
+    let mut kept = 0.0;
+    for n in 0..60_000_u32 {
+        let now = f64::from(n) / 1000.0;
+        if n % 1000 == 0 {
+            // The lead's entries of the last second, as its persona tells.
+            route.lead.own_cores = 0.1 * kept;
+            route.prepare(now);
+            kept = 0.0;
+        }
+        let (assignment, ticket) = route.send(now, TYPICAL);
+        route.candidates.finish(ticket, Outcome::Acknowledged, Duration::from_secs_f64(now));
+        kept += if assignment.resource == 0 { TYPICAL } else { 0.0 };
+    }
+    assert!(
+        (9.9..10.1).contains(&kept),
+        "all of a thousand a second, which keep one of four cores busy: {kept}"
+    );
+    let in_flight = (0..100).take_while(|_| route.send(60.0, TYPICAL).0.resource == 0).count();
+    assert!((25..40).contains(&in_flight), "three cores at work with ten entries each: {in_flight}");
+}
+
+#[test]
 fn a_cold_alternate_takes_a_part_of_what_it_takes_when_warm() {
     let mut route = Route::new(&["a", "b"]);
     route.alternates[0].scores.affinity = 90.0;
@@ -143,6 +169,33 @@ fn an_entry_waits_only_while_it_is_not_among_the_slowest_and_somebody_else_is_pr
     is(route.choose(10.0, 5.0 * TYPICAL), 4, Reason::BestAlternate);
     let _fourth = busy(&mut route, 4);
     is(route.choose(10.0, 5.0 * TYPICAL), 0, Reason::LeadHasHeadroom);
+}
+
+#[test]
+fn on_a_fifth_of_a_core_an_entry_may_wait_as_much_longer_as_it_takes_longer() {
+    let mut route = Route::new(&["a"]);
+    for resource in [&mut route.lead, &mut route.alternates[0]] {
+        resource.capacity = 0.2;
+    }
+    // One entry in fifty takes five times as long as the others.
+    for n in 0..2000_u32 {
+        let work = if n % 50 == 0 { 5.0 * TYPICAL } else { TYPICAL };
+        let ticket = route.candidates.start(0, work, Duration::ZERO);
+        route.candidates.finish(ticket, Outcome::Cancelled, Duration::ZERO);
+    }
+    route.prepare(60.0);
+    let _lead = route.candidates.start(0, TYPICAL, Duration::from_secs(60));
+    is(route.choose(60.0, TYPICAL), 0, Reason::LeadHasHeadroom);
+    is(route.choose(60.0, 5.0 * TYPICAL), 1, Reason::BestAlternate);
+}
+
+#[test]
+fn one_of_two_routers_may_have_more_than_half_in_flight_by_chance() {
+    let mut route = Route::new(&["a"]);
+    route.part = 0.5;
+    route.prepare(0.0);
+    let taken = (0..8).filter(|_| route.send(0.0, TYPICAL).0.resource == 0).count();
+    assert_eq!(taken, 4, "half of 4.6, and twice the square root of a quarter of it");
 }
 
 #[test]
