@@ -9,7 +9,7 @@ use super::{
     standing::{Standing, standings},
 };
 use crate::{
-    allocate::takers,
+    allocate::{takers, within},
     impact::{LEAST_WORK, MOST_WORK},
     policy::Policy,
     resource::{Freshness, Resource, Scores},
@@ -20,6 +20,9 @@ const SHARE_HALF_LIFE: Duration = Duration::from_secs(10);
 
 /// The same for the mean work of an entry.
 const TYPICAL_HALF_LIFE: Duration = Duration::from_mins(1);
+
+/// Loads beyond are queues of which nobody knows how long they are.
+const MOST_LOAD: f64 = 4.0;
 
 /// The part of the entries that counts as large, and how far one entry moves what that is.
 const LARGE: f64 = 0.01;
@@ -246,7 +249,8 @@ impl Candidates {
             let since_tick = std::mem::take(&mut budget.since_tick);
             // Where nobody measures, nothing is used.
             if resource.freshness == Freshness::Fresh && resource.own_cores > 0.0 {
-                own_cores += resource.own_cores;
+                // A full resource uses no more than it has; its load tells what it would use.
+                own_cores += resource.own_cores * within(resource.load, 1.0, MOST_LOAD);
                 given += since_tick;
                 cores += resource.capacity;
             }

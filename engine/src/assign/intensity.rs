@@ -41,7 +41,8 @@ struct Spent {
 }
 
 impl Intensity {
-    /// Within the last `since`, `given` seconds of work were given to resources that now use `own_cores` for it.
+    /// Within the last `since`, `given` seconds of work were given to resources that now use `own_cores` for it, or would if
+    /// they had them.
     pub(super) fn observe(&mut self, own_cores: f64, given: f64, since: Duration) {
         if !(own_cores > 0.0 && own_cores.is_finite() && given.is_finite()) {
             return;

@@ -131,6 +131,30 @@ fn where_entries_need_a_core_for_a_tenth_of_their_time_the_lead_has_ten_times_as
 }
 
 #[test]
+fn a_full_lead_is_not_believed_to_do_more_for_the_same_cores() {
+    let kept = |load: f64| {
+        let mut route = Route::new(&["a", "b"]);
+        let mut kept = 0.0;
+        for n in 0..24_000_u32 {
+            let now = f64::from(n) / 800.0;
+            if n % 800 == 0 {
+                // Each needs half of its time a core, and all four together have no more than there are.
+                (route.lead.own_cores, route.lead.load) = (f64::min(0.5 * kept, 4.0), load);
+                route.prepare(now);
+                kept = 0.0;
+            }
+            let (assignment, ticket) = route.send(now, TYPICAL);
+            route.candidates.finish(ticket, Outcome::Acknowledged, Duration::from_secs_f64(now));
+            kept += if assignment.resource == 0 { TYPICAL } else { 0.0 };
+        }
+        kept
+    };
+    let (busy, full) = (kept(0.75), kept(1.5));
+    assert!((5.5..7.0).contains(&busy), "three cores of entries that need half of one each: {busy}");
+    assert!(full < 0.8 * busy, "{full}, {busy}");
+}
+
+#[test]
 fn a_cold_alternate_takes_a_part_of_what_it_takes_when_warm() {
     let mut route = Route::new(&["a", "b"]);
     route.alternates[0].scores.affinity = 90.0;
