@@ -208,7 +208,7 @@ fn on_a_fifth_of_a_core_an_entry_may_wait_as_much_longer_as_it_takes_longer() {
         route.candidates.finish(ticket, Outcome::Cancelled, Duration::ZERO);
     }
     route.prepare(60.0);
-    let _lead = route.candidates.start(0, TYPICAL, Duration::from_secs(60));
+    let _lead = route.candidates.start(0, TYPICAL, Duration::from_mins(1));
     is(route.choose(60.0, TYPICAL), 0, Reason::LeadHasHeadroom);
     is(route.choose(60.0, 5.0 * TYPICAL), 1, Reason::BestAlternate);
 }
