@@ -53,6 +53,13 @@ pub struct Tick<'a> {
     pub policy: &'a Policy,
 }
 
+impl Tick<'_> {
+    /// The part as a number that divides; all where it is none.
+    pub(super) fn part(&self) -> f64 {
+        if self.part > 0.0 { self.part.min(1.0) } else { 1.0 }
+    }
+}
+
 /// The resources of a route, what each has in flight, and their order for each class of entries.
 ///
 /// A resource keeps its place (an index) for as long as it belongs to the route or has entries in flight. After the
@@ -255,7 +262,7 @@ impl Candidates {
                 cores += resource.capacity;
             }
         }
-        let part = if tick.part > 0.0 { tick.part.min(1.0) } else { 1.0 };
+        let part = tick.part();
         self.intensity.observe(own_cores * part, given, tick.now.saturating_sub(self.at));
         self.cores_a_second = self.intensity.get(cores * part);
     }

@@ -45,7 +45,7 @@ pub(super) struct Standing {
 /// predicted to take.
 pub(super) fn standings(tick: &Tick<'_>, intensity: f64) -> Vec<Standing> {
     let Objective { lead_load, alternate_load, .. } = tick.policy.objective;
-    let part = if tick.part > 0.0 { tick.part.min(1.0) } else { 1.0 };
+    let part = tick.part();
     let neutral = neutral_capacity(tick);
     let standing = |resource: &Resource, access: Access, place: usize, objective: f64, most: f64| {
         let (background, capacity) = (resource.background, capacity(resource).unwrap_or(neutral));
