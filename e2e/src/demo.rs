@@ -27,7 +27,7 @@ use crate::{
     table,
 };
 
-/// Requests of a probe that are under way at once: it is gentle, or it is told that nobody answers.
+/// Requests of a probe that are under way at once: far more than a gentle one has, unless nobody answers.
 const PROBES_IN_FLIGHT: usize = 256;
 
 /// Runs the demo and writes its results into the folder that `args` name.

@@ -131,8 +131,8 @@ impl Slot {
 
     /// Whether `work` would be done in `due` seconds, had the prediction of everything in flight been right, and where a
     /// resource of less than a core is concerned, as much later as it is slower. It waits until a core is free of that,
-    /// of which each second takes `intensity` of a core. How fast the resource works is left out: where all predictions are too low, it would send
-    /// entries away from a lead on which nobody waits.
+    /// of which each second takes `intensity` of a core. How fast the resource works is left out: where all predictions
+    /// are too low, it would send entries away from a lead on which nobody waits.
     pub(super) fn is_prompt(&self, work: f64, due: f64, intensity: f64) -> bool {
         let (entries, pace) = (f64::from(self.entries), f64::from(self.pace));
         // Of a whole core at least.
