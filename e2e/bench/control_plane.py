@@ -36,8 +36,8 @@ class Look(NamedTuple):
 def control_plane(folder: Path) -> Iterator[ControlPlane]:
     """etcd and kube-apiserver on loopback with the CRDs and a Node."""
     cluster = CHECKOUT / "e2e/cluster/cluster"
-    found = subprocess.run([cluster, "path", "kubernetes"], capture_output=True, text=True, check=True)
-    programs = Path(found.stdout.strip())
+    found = subprocess.run([cluster, "program", "kube-apiserver"], capture_output=True, text=True, check=True)
+    programs = Path(found.stdout.strip()).parent
     require(programs / "kube-apiserver", "make setup")
     client, peer, port, token = free_port(), free_port(), free_port(), secrets.token_hex(16)
     key = folder / "service-accounts.key"

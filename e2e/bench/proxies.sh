@@ -1,4 +1,5 @@
 # What the benchmarks of the entry router share: its release build, and the proxies beside it.
+# Needs Rust, Python 3 and Debian's apt-get and dpkg-deb; Envoy comes from PyPI.
 # shellcheck shell=bash disable=SC2034
 
 DEBIAN=$FORESHIFT_CACHE/bin/proxies

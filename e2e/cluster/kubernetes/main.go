@@ -5,13 +5,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	_ "time/tzdata" // time zones of CronJobs, whatever the machine has installed
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
+	helm "helm.sh/helm/v4/pkg/cmd"
+	helmkube "helm.sh/helm/v4/pkg/kube"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubectl's authentication plugins
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
@@ -30,6 +34,8 @@ func main() {
 	switch program := filepath.Base(os.Args[0]); program {
 	case "etcd":
 		etcdmain.Main(os.Args)
+	case "helm":
+		runHelm()
 	case "kubectl":
 		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 			kubectlutil.CheckErr(err)
@@ -52,4 +58,22 @@ func main() {
 
 func run(command *cobra.Command) {
 	os.Exit(cli.Run(command))
+}
+
+// runHelm does what Helm's own main does: field manager, log, exit code.
+func runHelm() {
+	helmkube.ManagedFieldsManager = "helm"
+	command, err := helm.NewRootCmd(os.Stdout, os.Args[1:], helm.SetupLogging)
+	if err == nil {
+		err = command.Execute()
+	}
+	var coded helm.CommandError
+	switch {
+	case err == nil:
+	case errors.As(err, &coded):
+		os.Exit(coded.ExitCode)
+	default:
+		slog.Error("helm failed", slog.Any("error", err))
+		os.Exit(1)
+	}
 }

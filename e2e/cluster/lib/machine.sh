@@ -7,11 +7,12 @@
 
 # start_machine NAME SCRIPT [ARGUMENT...]
 start_machine() {
-  local name=$1
+  local name=$1 programs
   shift
   mkdir -p "$CLUSTER_STATE/$name/log"
   # A clean environment: proxy settings or credentials of the user's shell are no business of a cluster.
-  env -i PATH="$(program_folder kubernetes):/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+  programs=$(dirname "$(program kubelet)")
+  env -i PATH="$programs:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     HOME=/root LANG=C.UTF-8 CLUSTER_STATE="$CLUSTER_STATE" \
     setsid --fork nsenter --net="/run/netns/$(netns "$name")" \
     unshare --mount --uts --ipc --pid --fork --mount-proc --kill-child=KILL \

@@ -68,12 +68,12 @@ check_cgroups() {
 # A first build needs the space for Go's cache; the cluster itself needs little.
 check_disks() {
   local need=2 path
-  is_built kubernetes 2> /dev/null || need=12
+  is_built kubernetes 2> /dev/null || need=8
   for path in "$FORESHIFT_CACHE" "$CLUSTER_STATE"; do
-    while [[ ! -d $path ]]; do path=$(dirname "$path"); done
-    (($(df --output=avail --block-size=1G "$path" | tail -n 1) >= need)) ||
+    enough_disk "$path" "$need" ||
       problems+=("The disk of $path has less than $need GiB free: make room, or set FORESHIFT_CACHE and CLUSTER_STATE to another disk.")
   done
+  path=$(existing_parent "$CLUSTER_STATE")
   [[ $(id -u) != 0 || $SNAPSHOTTER != overlayfs ]] || can_overlay "$path" ||
     problems+=("No overlay mount works on the disk of $path: set CLUSTER_STATE to a folder on ext4 or xfs, or SNAPSHOTTER=native (slower).")
 }

@@ -5,6 +5,7 @@
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CHECKOUT=$(cd "$CLUSTER_DIR/../.." && pwd)
 FORESHIFT_CACHE=${FORESHIFT_CACHE:-$HOME/.cache/foreshift}  # programs, built once for all checkouts
+PROGRAMS=${PROGRAMS:-$FORESHIFT_CACHE/bin}                    # the built Go programs, see build.sh
 CLUSTER_STATE=${CLUSTER_STATE:-$CLUSTER_DIR/state}          # everything the cluster writes; `down` removes it
 SETTINGS_OF_UP=$CLUSTER_STATE/settings
 
@@ -12,7 +13,7 @@ SETTINGS=(
   CLUSTER_NAME CLUSTER_NODES NODE_CPU NODE_CPU_PERIOD NODE_MEMORY PROXY_MODE SNAPSHOTTER
   NODE_NETWORK POD_NETWORK SERVICE_NETWORK
   APISERVER_ARGS CONTROLLER_MANAGER_ARGS SCHEDULER_ARGS
-  FORESHIFT_CACHE
+  FORESHIFT_CACHE PROGRAMS
 )
 
 # A command after `up` must not act on another cluster because a variable is not set any more.

@@ -113,7 +113,7 @@ async fn installed() -> Client {
 
 /// The agents' account, rights and policy, as `helm install foreshift` makes them.
 fn rendered() -> Vec<Value> {
-    let mut helm = Command::new(program("helm", "helm"));
+    let mut helm = Command::new(program("helm"));
     helm.args(["template", "foreshift", &format!("{REPOSITORY}/charts/foreshift"), "--namespace", NAMESPACE]);
     for template in ["rbac", "admissionpolicy"] {
         helm.args(["--show-only", &format!("templates/agent/{template}.yaml")]);

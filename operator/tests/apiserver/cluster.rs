@@ -83,7 +83,7 @@ impl Cluster {
         let peers = format!("http://127.0.0.1:{peer}");
         let storage = supervised(
             &folder,
-            &program("kubernetes", "etcd"),
+            &program("etcd"),
             &[
                 format!("--data-dir={}", path("data")),
                 "--unsafe-no-fsync".into(),
@@ -106,7 +106,7 @@ impl Cluster {
         fs::write(folder.join("tokens"), tokens).unwrap();
         let server = supervised(
             &folder,
-            &program("kubernetes", "kube-apiserver"),
+            &program("kube-apiserver"),
             &[
                 format!("--etcd-servers={etcd}"),
                 "--bind-address=127.0.0.1".into(),
@@ -224,17 +224,12 @@ fn role(kind: &str, namespace: Option<&str>) -> [Value; 2] {
     [role, binding]
 }
 
-/// Path of a program of the local cluster: `kubernetes` holds `etcd` and `kube-apiserver`, `helm` holds `helm`.
-pub(crate) fn program(folder: &str, name: &str) -> PathBuf {
-    let built = || {
-        let script = format!("{REPOSITORY}/e2e/cluster/cluster");
-        let told = Command::new(script).args(["path", folder]).output();
-        told.map(|output| String::from_utf8_lossy(&output.stdout).trim().into()).unwrap_or_default()
-    };
-    let given = (folder == "kubernetes").then(|| std::env::var_os("KUBE_PROGRAMS")).flatten();
-    let path = given.map_or_else(built, PathBuf::from).join(name);
-    assert!(path.exists(), "{} is missing; run: e2e/cluster/cluster build {folder}", path.display());
-    path
+/// Path of a program of the local cluster, which builds it if it is missing.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let script = format!("{REPOSITORY}/e2e/cluster/cluster");
+    let output = Command::new(script).args(["program", name]).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "e2e/cluster/cluster program {name}: {}", output.status);
+    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
 
 /// Starts a program that ends with us: the shell ends it as soon as our end of its standard input closes, and tidies

@@ -1,4 +1,4 @@
-# Packages of the distribution.
+# What the machine offers: packages of the distribution, room on its disks.
 # shellcheck shell=bash
 
 # install_debian WHAT-FOR PACKAGE...
@@ -18,4 +18,15 @@ install_debian() {
   }
   rm -f "$log"
   say "installed $*"
+}
+
+# enough_disk PATH GIB: whether the disk that PATH is on, or will be on, has so much free
+enough_disk() {
+  (($(df --output=avail --block-size=1G "$(existing_parent "$1")" | tail -n 1) >= $2))
+}
+
+existing_parent() {
+  local path=$1
+  while [[ ! -d $path ]]; do path=$(dirname "$path"); done
+  echo "$path"
 }
