@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Writes a container image (an OCI archive) of a few programs and the shared libraries they link.
+"""Writes a container image of a few programs and the shared libraries they link.
+
+The archive is an OCI image layout for containerd, kind and skopeo. It is a `docker load` archive as well: manifest.json
+names the same blobs, and Docker engines without the containerd image store read nothing else.
 
 Needs nothing but Python: the image has one layer and no base image. The same input gives the same digest, because
 times and owners are constants and the layer is not compressed. A file that would not change is not written again.
@@ -41,7 +44,7 @@ def main() -> None:
     files["etc/group"] = File(b"root:x:0:\nnonroot:x:65532:\n", 0o644)
     files["etc/nsswitch.conf"] = File(b"hosts: files\n", 0o644)
 
-    archive = oci_archive(options.name, layer_of(files), options.entrypoint, options.user)
+    archive = image_archive(options.name, layer_of(files), options.entrypoint, options.user)
     unchanged = options.out.exists() and options.out.read_bytes() == archive
     if not unchanged:
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +97,7 @@ def layer_of(files: dict[str, File]) -> bytes:
     return buffer.getvalue()
 
 
-def oci_archive(name: str, layer: bytes, entrypoint: list[str], user: str) -> bytes:
+def image_archive(name: str, layer: bytes, entrypoint: list[str], user: str) -> bytes:
     target = {"architecture": ARCHITECTURES.get(platform.machine(), platform.machine()), "os": "linux"}
     config = encode({
         **target,
@@ -116,15 +119,17 @@ def oci_archive(name: str, layer: bytes, entrypoint: list[str], user: str) -> by
         },
     }
     index = encode({"schemaVersion": 2, "mediaType": f"{OCI}.index.v1+json", "manifests": [named]})
+    docker = encode([{"Config": blob_path(config), "RepoTags": [name], "Layers": [blob_path(layer)]}])
 
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         add_file(archive, "oci-layout", File(encode({"imageLayoutVersion": "1.0.0"}), 0o644))
         add_file(archive, "index.json", File(index, 0o644))
+        add_file(archive, "manifest.json", File(docker, 0o644))
         for directory in ("blobs", "blobs/sha256"):
             add_directory(archive, directory, 0o755)
         for blob in (manifest, config, layer):
-            add_file(archive, f"blobs/{digest(blob).replace(':', '/')}", File(blob, 0o644))
+            add_file(archive, blob_path(blob), File(blob, 0o644))
     return buffer.getvalue()
 
 
@@ -132,11 +137,15 @@ def descriptor(media_type: str, blob: bytes) -> dict:
     return {"mediaType": media_type, "digest": digest(blob), "size": len(blob)}
 
 
+def blob_path(blob: bytes) -> str:
+    return "blobs/" + digest(blob).replace(":", "/")
+
+
 def digest(blob: bytes) -> str:
     return "sha256:" + hashlib.sha256(blob).hexdigest()
 
 
-def encode(document: dict) -> bytes:
+def encode(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
