@@ -114,6 +114,9 @@ pub struct CheckArgs {
     /// Fail when any goal is missed, not only a required one.
     #[arg(long)]
     pub strict: bool,
+    /// Print missed goals only; `run` has printed all of them.
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 #[cfg(test)]
@@ -129,5 +132,12 @@ mod tests {
         let Command::Run(demo) = args.command else { panic!("run was asked for") };
         assert_eq!(demo.runs, [Run::LeadOnly, Run::Reactive, Run::Foreshift]);
         assert_eq!(demo.shape, Shape::Ramp);
+    }
+
+    #[test]
+    fn the_short_ramp_is_named_on_the_command_line() {
+        let flags = ["foreshift-demo", "run", "--shape", "short-ramp", "--runs", "reactive,foreshift"];
+        let Command::Run(demo) = Args::parse_from(flags).command else { panic!("run was asked for") };
+        assert_eq!((demo.shape, demo.runs), (Shape::ShortRamp, vec![Run::Reactive, Run::Foreshift]));
     }
 }

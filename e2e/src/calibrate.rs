@@ -33,9 +33,13 @@ pub struct Capacity {
 /// First probe, in requests a second: harmless on every machine.
 const GENTLE: f64 = 20.0;
 const IDLE_SECONDS: u32 = 5;
-const PROBE_SECONDS: u32 = 8;
+/// The gentle probe only says where the next one starts, and is not counted.
+const GENTLE_SECONDS: u32 = 4;
+const PROBE_SECONDS: u32 = 7;
 /// Left out at the start of a probe: connections, caches and page faults settle.
 const SETTLING_SECONDS: u32 = 2;
+/// How long it takes when the first two probes that count agree.
+pub const LEAST_SECONDS: u32 = IDLE_SECONDS + GENTLE_SECONDS + 2 * PROBE_SECONDS + 3 * SETTLING_SECONDS;
 /// Load at which the last probe measures.
 const OBJECTIVE: f64 = 0.75;
 /// Two probes that differ by less agree.
@@ -62,7 +66,8 @@ pub async fn calibrate(load: &Load, pool: &Arc<Pool>, gauge: &mut Gauge) -> Resu
     let mut rate = GENTLE;
     for attempt in 0..ATTEMPTS {
         let run = format!("probe{attempt}");
-        let load = probe(Load { run, ..load.clone() }, pool, gauge, rate).await?;
+        let seconds = if attempt == 0 { GENTLE_SECONDS } else { PROBE_SECONDS };
+        let load = probe(Load { run, ..load.clone() }, pool, gauge, rate, seconds).await?;
         let capacity = rate * (1.0 - idle_load) / (load - idle_load).max(0.005);
         tracing::info!(rate, load, capacity, "probed");
         if load < 0.95 && attempt > 0 {
@@ -82,13 +87,14 @@ pub async fn calibrate(load: &Load, pool: &Arc<Pool>, gauge: &mut Gauge) -> Resu
     )))
 }
 
-async fn probe(load: Load, pool: &Arc<Pool>, gauge: &mut Gauge, rate: f64) -> Result<f64> {
+/// The mean load over so many seconds at so many requests a second, which go on until all is measured.
+async fn probe(load: Load, pool: &Arc<Pool>, gauge: &mut Gauge, rate: f64, seconds: u32) -> Result<f64> {
     let target = load.target;
-    let curve = Curve::flat(f64::from(PROBE_SECONDS + SETTLING_SECONDS), 1.0);
+    let curve = Curve::flat(f64::from(SETTLING_SECONDS + seconds + 1), 1.0);
     let sender = Sender::start(load, Arc::clone(pool), curve.arrivals(rate), Instant::now())?;
     mean_load(gauge, SETTLING_SECONDS).await;
-    let measured = mean_load(gauge, PROBE_SECONDS - 1).await;
-    let total = sender.finish().await?;
+    let measured = mean_load(gauge, seconds).await;
+    let total = sender.stop().await?;
     if total.counts.acknowledged * 2 < total.counts.sent {
         return Err(Error::Unfit(format!(
             "{target} acknowledged {} of {} requests of a gentle probe; can it be reached from here?",

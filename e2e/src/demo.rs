@@ -1,8 +1,7 @@
 //! The demo from end to end: set the stage, measure the lead's capacity, drive the shape once for each run, draw.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -16,7 +15,11 @@ use crate::{
     gauge, goals,
     local::LocalCluster,
     logs::log_lines,
+    outcome::Outcome,
+    plan::{Ahead, Phase, Plan},
     plot,
+    progress::{Progress, say},
+    rest,
     route::{self, Run},
     router::Router,
     sample::{self, Sample},
@@ -24,7 +27,7 @@ use crate::{
     shape::Shape,
     stage::{self, RESOURCES, Stage},
     summary::{Meta, Summary},
-    table,
+    table, verdict,
 };
 
 /// Requests of a probe that are under way at once: far more than a gentle one has, unless nobody answers.
@@ -33,29 +36,60 @@ const PROBES_IN_FLIGHT: usize = 256;
 /// Runs the demo and writes its results into the folder that `args` name.
 pub async fn run(args: &DemoArgs) -> Result<()> {
     std::fs::create_dir_all(&args.out).map_err(|source| Error::File { path: args.out.clone(), source })?;
-    let driver = prepare(&args.stage).await?;
+    let plan = plan(args)?;
+    say(&format!("{plan}\n"));
+    let progress = Progress::start(plan);
+    let mut driver = progress.during(Phase::Start, Box::pin(set_stage(&args.stage))).await?;
+    let measuring = Box::pin(measure(&driver, args.stage.capacity));
+    driver.capacity = progress.during(Phase::Capacity, measuring).await?;
     let mut summary = Summary::new(meta(&driver, args.shape).await?);
     let mut drawn: Vec<(Run, Vec<Sample>)> = Vec::new();
     for &run in &args.runs {
-        say(&format!("\n=== {} ===", run.title()));
-        let way = run.way(driver.router.is_some());
-        let (outcome, samples) =
-            driver.drive(run.name(), &run.route()?, way, &args.shape.curve(), live_table()).await?;
-        say(&format!("{} entries acknowledged, {} lost", outcome.acknowledged, outcome.lost));
+        let (route, way, curve) = (run.route()?, run.way(driver.router.is_some()), args.shape.curve());
+        let drive = driver.drive(run.name(), &route, way, &curve, |moment| progress.reached(moment));
+        let (outcome, samples) = progress.during(Phase::Preparation, Box::pin(drive)).await?;
+        let Outcome { acknowledged, lost, .. } = outcome;
+        say(&format!("{}: {acknowledged} entries acknowledged, {lost} lost", run.title()));
         summary.add(run, outcome);
         drawn.push((run, samples));
         keep(&args.out, &summary, &drawn)?;
     }
-    say(&format!("\n{}\n\n{}", table::summary(&summary), table::goals(&goals::goals(&summary))));
-    say(&format!("\nPictures, samples and summary.json are in {}.", args.out.display()));
-    say(
-        "The stage still stands: `kubectl --namespace demo get journalroutes,pods`. To clear it: `kubectl delete namespace demo`.",
-    );
+    drop(progress);
+    report(args, &summary);
     Ok(())
+}
+
+fn plan(args: &DemoArgs) -> Result<Plan> {
+    let ahead = |run: &Run| Ok(Ahead { title: run.title(), rest: rest::seconds_before(&run.route()?) });
+    let runs = args.runs.iter().map(ahead).collect::<Result<Vec<_>>>()?;
+    Ok(Plan::new(args.shape, args.stage.capacity.is_none(), &runs))
+}
+
+/// The figures, what they come to, and where they are.
+fn report(args: &DemoArgs, summary: &Summary) {
+    say(&format!("\n{}\n\n{}", table::summary(summary), table::goals(&goals::goals(summary))));
+    say(&format!("\n{}", verdict::sentence(summary)));
+    say("\nThe stage still stands: `kubectl --namespace demo get journalroutes,pods`.");
+    say("To clear it: `kubectl delete namespace demo`.\n");
+    say(&written(&args.out, &args.runs));
+}
+
+/// Where the results of `runs` are, a line each.
+fn written(out: &Path, runs: &[Run]) -> String {
+    let samples = runs.iter().map(|run| ("samples", csv(out, *run)));
+    let files = [("plot", picture(out))].into_iter().chain(samples).chain([("summary", summary_json(out))]);
+    files.map(|(what, path)| format!("{what:<9}{}", path.display())).collect::<Vec<_>>().join("\n")
 }
 
 /// Sets the stage and measures what the lead carries.
 pub async fn prepare(args: &StageArgs) -> Result<Driver> {
+    let mut driver = set_stage(args).await?;
+    driver.capacity = measure(&driver, args.capacity).await?;
+    Ok(driver)
+}
+
+/// Sets the stage for a lead whose capacity is not known yet.
+async fn set_stage(args: &StageArgs) -> Result<Driver> {
     let client = stage::connect().await?;
     let personas = route::personas(&client).await?;
     let stage = Stage::plan(client, &args.nodes, &args.image, args.pods as usize).await?;
@@ -85,12 +119,16 @@ pub async fn prepare(args: &StageArgs) -> Result<Driver> {
     if let Some(named) = &args.router {
         driver.router = Some(Router::find(driver.stage.client(), named).await?);
     }
-    driver.capacity = capacity(&driver, args.capacity).await?;
+    Ok(driver)
+}
+
+async fn measure(driver: &Driver, given: Option<f64>) -> Result<Capacity> {
+    let capacity = capacity(driver, given).await?;
     say(&format!(
         "the lead carries {:.0} requests/s of {} entries; its node idles at a load of {:.2}",
-        driver.capacity.requests_per_second, args.batch, driver.capacity.idle_load
+        capacity.requests_per_second, driver.batch, capacity.idle_load
     ));
-    Ok(driver)
+    Ok(capacity)
 }
 
 /// As given, otherwise measured.
@@ -128,38 +166,45 @@ async fn meta(driver: &Driver, shape: Shape) -> Result<Meta> {
     })
 }
 
-/// Prints a sample each second on a terminal, each fifth elsewhere.
-fn live_table() -> impl FnMut(&Sample) {
-    const HEADER_EVERY: usize = 30;
-    let every = if std::io::stdout().is_terminal() { 1 } else { 5 };
-    let mut seconds = 0;
-    move |sample| {
-        seconds += 1;
-        if seconds % every == 0 {
-            if (seconds / every) % HEADER_EVERY == 1 || seconds == every {
-                say(table::HEADER);
-            }
-            say(&table::row(sample));
-        }
-    }
-}
-
 /// Writes everything so far, so that a demo that is broken off still shows what it did.
 fn keep(out: &Path, summary: &Summary, runs: &[(Run, Vec<Sample>)]) -> Result<()> {
-    summary.write(&out.join("summary.json"))?;
+    summary.write(&summary_json(out))?;
     let series: Vec<_> =
         runs.iter().map(|(run, samples)| plot::Series { title: run.title(), samples }).collect();
     let objective = summary.meta.objective;
-    plot::draw(&out.join("demo.svg"), &series, objective)?;
+    plot::draw(&picture(out), &series, objective)?;
     if let (Some((run, samples)), Some(series)) = (runs.last(), series.last()) {
         plot::draw(&out.join(format!("{}.svg", run.name())), &[*series], objective)?;
-        let path = out.join(format!("{}.csv", run.name()));
+        let path = csv(out, *run);
         std::fs::write(&path, sample::csv(samples)).map_err(|source| Error::File { path, source })?;
     }
     Ok(())
 }
 
-/// To the person who watches. A closed terminal is no reason to stop measuring.
-pub fn say(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+fn picture(out: &Path) -> PathBuf {
+    out.join("demo.svg")
+}
+
+fn csv(out: &Path, run: Run) -> PathBuf {
+    out.join(format!("{}.csv", run.name()))
+}
+
+fn summary_json(out: &Path) -> PathBuf {
+    out.join("summary.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_has_a_line() {
+        let lines = [
+            "plot     target/demo/demo.svg",
+            "samples  target/demo/reactive.csv",
+            "samples  target/demo/foreshift.csv",
+            "summary  target/demo/summary.json",
+        ];
+        assert_eq!(written(Path::new("target/demo"), &[Run::Reactive, Run::Foreshift]), lines.join("\n"));
+    }
 }

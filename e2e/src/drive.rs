@@ -17,7 +17,7 @@ use crate::{
     cgroup::Cgroup,
     entries::Pool,
     error::{Error, Result, until},
-    gauge::{self, Gauge},
+    gauge::Gauge,
     journal::{self, Reader},
     local::LocalCluster,
     outcome::{Outcome, Record},
@@ -27,7 +27,7 @@ use crate::{
     sender::{Connections, Load, Sender, most_in_flight},
     shape::Curve,
     shares::{self, ShareWatch},
-    stage::{JournalPod, Stage, TARGET},
+    stage::{Stage, TARGET},
 };
 
 /// A request without an answer for this long has failed.
@@ -64,11 +64,17 @@ pub struct Way {
     pub connections: Connections,
 }
 
-/// Between drives the nodes come to rest, and long enough that the forecaster's short window shows nothing else.
-const REST_WITHIN: Duration = Duration::from_secs(90);
-const REST_SAMPLES: u32 = 15;
-/// Load over the idle one that counts as rest.
-const REST_MARGIN: f64 = 0.1;
+/// What a drive has come to.
+#[derive(Clone, Copy, Debug)]
+pub enum Moment<'a> {
+    /// The first request is about to leave.
+    Started,
+    /// A second of the curve has passed.
+    Sampled(&'a Sample),
+    /// The curve is over, and the journals are about to be read.
+    Driven,
+}
+
 const ROUTE_SETTLES_WITHIN: Duration = Duration::from_secs(30);
 /// A node that still sends to endpoints that are gone is found out by some of so many connections.
 const PROBES: usize = 20;
@@ -77,16 +83,16 @@ const PROBE_WITHIN: Duration = Duration::from_millis(500);
 const ELSEWHERE: f64 = 0.05;
 
 impl Driver {
-    /// Drives `curve` through `route` on its `way`; every sample is shown as it is taken. `run` is part of every entry's id.
+    /// Drives `curve` through `route` on its `way`, and shows what it has come to. `run` is part of every entry's id.
     pub async fn drive(
         &self,
         run: &str,
         route: &JournalRoute,
         way: Way,
         curve: &Curve,
-        mut show: impl FnMut(&Sample),
+        mut show: impl FnMut(Moment<'_>),
     ) -> Result<(Outcome, Vec<Sample>)> {
-        let pods = self.fresh_stage().await?;
+        let pods = self.fresh_stage_before(route).await?;
         let watch = ShareWatch::start(self.stage.client());
         let programmed_after = self.all_on_the_lead(route, &watch).await?;
         let router = self.router_of(way)?.cloned();
@@ -96,6 +102,7 @@ impl Driver {
             })
             .await?;
         }
+        show(Moment::Started);
         let start = Instant::now();
         let sender = self.send(run, way, curve, start).await?;
         let mut look =
@@ -104,6 +111,7 @@ impl Driver {
                 .await;
         let samples =
             sample_until(&mut look, start + Duration::from_secs_f64(curve.seconds()), &mut show).await;
+        show(Moment::Driven);
         let total = sender.finish().await?;
         let changes = if way.router { turns(&samples) } else { share_changes(look.watch(), start) };
         let stored = self.reader().read(&pods, run).await?;
@@ -142,14 +150,6 @@ impl Driver {
             max_in_flight: most_in_flight(),
             connections: Connections::New,
         }
-    }
-
-    /// No route, empty journals, nodes at rest.
-    pub async fn fresh_stage(&self) -> Result<Vec<JournalPod>> {
-        route::delete(self.stage.client()).await?;
-        let pods = self.stage.renew_pods().await?;
-        self.rest().await?;
-        Ok(pods)
     }
 
     /// Applies the route and waits until every entry goes to the lead, as the API server has it and as the nodes do it;
@@ -203,31 +203,6 @@ impl Driver {
     pub fn reader(&self) -> Reader {
         self.local.clone().map_or(Reader::Exec, Reader::Volumes)
     }
-
-    /// Waits until every node has been at rest for a while.
-    async fn rest(&self) -> Result<()> {
-        let mut gauges = self.gauges()?;
-        let calm = self.capacity.idle_load + REST_MARGIN;
-        let mut quiet = 0;
-        let deadline = Instant::now() + REST_WITHIN;
-        while quiet < REST_SAMPLES {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let personas = gauge::by_node(route::personas(self.stage.client()).await?);
-            let loads = gauges.each_mut().map(|gauge| gauge.read(&personas).load);
-            let published = gauge::persona_load(&personas, gauges[0].node()).unwrap_or(0.0);
-            let highest = loads.into_iter().fold(published, f64::max);
-            quiet = if highest <= calm { quiet + 1 } else { 0 };
-            if Instant::now() > deadline {
-                return Err(Error::Timeout {
-                    what: format!(
-                        "the nodes to come to rest (load {highest:.2}; at rest it is {calm:.2} or less)"
-                    ),
-                    after: REST_WITHIN,
-                });
-            }
-        }
-        Ok(())
-    }
 }
 
 /// When shares changed since `start`, in seconds, and the lead's share from then on.
@@ -268,7 +243,7 @@ async fn answers(target: SocketAddr) -> Result<(), String> {
 }
 
 /// A sample a second until `end`.
-async fn sample_until(sampler: &mut Sampler, end: Instant, show: &mut impl FnMut(&Sample)) -> Vec<Sample> {
+async fn sample_until(sampler: &mut Sampler, end: Instant, show: &mut impl FnMut(Moment<'_>)) -> Vec<Sample> {
     let mut taken = Vec::new();
     let mut seconds = tokio::time::interval(Duration::from_secs(1));
     seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -277,7 +252,7 @@ async fn sample_until(sampler: &mut Sampler, end: Instant, show: &mut impl FnMut
     while Instant::now() < end {
         seconds.tick().await;
         let sample = sampler.take().await;
-        show(&sample);
+        show(Moment::Sampled(&sample));
         taken.push(sample);
     }
     taken

@@ -15,13 +15,15 @@ pub struct Goal {
     pub required: bool,
 }
 
-/// Part of the reactive run's saturated seconds that is allowed on the ramp.
+/// Part of the reactive run's saturated seconds that is allowed on a ramp.
 const SATURATED_PART: f64 = 0.05;
-/// Least seconds from the first share to the saturation of the lead-only run.
+/// Least seconds from the first share to the saturation of the lead-only run, on the ramp.
 const LEAD_TIME: f64 = 15.0;
+/// The same on the short ramp, whose rise takes 40 s and not 90 s.
+const SHORT_LEAD_TIME: f64 = 7.0;
 /// Most that may be moved, as a multiple of what had to.
 const EXCESS: f64 = 1.2;
-/// Share changes on the ramp and the jump.
+/// Share changes on a ramp and the jump.
 const CHANGES: usize = 12;
 /// Share changes for each tooth of the saw.
 const CHANGES_A_TOOTH: u32 = 2;
@@ -65,17 +67,28 @@ pub fn goals(summary: &Summary) -> Vec<Goal> {
         if let Some(reactive) = &summary.reactive {
             goals.extend(against(foreshift, reactive, summary.meta.shape));
         }
-        if summary.lead_only.is_some() && summary.meta.shape == Shape::Ramp {
+        if summary.lead_only.is_some()
+            && let Some(least) = lead_time(summary.meta.shape)
+        {
             let ahead = foreshift.first_shift_lead_time_s;
             goals.push(goal(
                 false,
-                format!("the first share moves at least {LEAD_TIME:.0} s before the lead alone saturates"),
+                format!("the first share moves at least {least:.0} s before the lead alone saturates"),
                 ahead.map_or("not known".into(), |s| format!("{s:.1} s before")),
-                ahead.is_some_and(|s| s >= LEAD_TIME),
+                ahead.is_some_and(|s| s >= least),
             ));
         }
     }
     goals
+}
+
+/// How early the first share must move; `None` where the rise leaves no time for it.
+fn lead_time(shape: Shape) -> Option<f64> {
+    match shape {
+        Shape::Ramp => Some(LEAD_TIME),
+        Shape::ShortRamp => Some(SHORT_LEAD_TIME),
+        Shape::Flash | Shape::Saw => None,
+    }
 }
 
 fn own(foreshift: &Outcome, shape: Shape) -> Vec<Goal> {
@@ -86,7 +99,7 @@ fn own(foreshift: &Outcome, shape: Shape) -> Vec<Goal> {
         foreshift.share_changes.to_string(),
         foreshift.share_changes <= changes,
     )];
-    if shape == Shape::Ramp {
+    if shape.is_ramp() {
         goals.push(goal(
             false,
             format!("at most {EXCESS} times the share that had to move is moved"),
@@ -98,7 +111,7 @@ fn own(foreshift: &Outcome, shape: Shape) -> Vec<Goal> {
 }
 
 fn against(foreshift: &Outcome, reactive: &Outcome, shape: Shape) -> [Goal; 2] {
-    let (asked, most) = if shape == Shape::Ramp {
+    let (asked, most) = if shape.is_ramp() {
         let part = format!("at most {:.0} % of the reactive run's saturated seconds", SATURATED_PART * 100.0);
         (part, f64::from(reactive.saturated_seconds) * SATURATED_PART)
     } else {
@@ -123,7 +136,7 @@ fn against(foreshift: &Outcome, reactive: &Outcome, shape: Shape) -> [Goal; 2] {
 /// Through the router every single entry is placed, so more is asked of it, and changes of shares mean nothing.
 fn through_router(run: Run, outcome: &Outcome, reactive: Option<&Outcome>, shape: Shape) -> Vec<Goal> {
     let title = run.title();
-    if shape == Shape::Ramp {
+    if shape.is_ramp() {
         return vec![
             goal(
                 false,
@@ -215,6 +228,18 @@ mod tests {
         let mut summary = summary();
         (summary.lead_only, summary.reactive) = (None, None);
         assert_eq!(goals(&summary).len(), 4);
+    }
+
+    #[test]
+    fn the_short_ramp_is_held_to_the_goals_of_the_ramp_with_less_time_ahead() {
+        let mut summary = summary();
+        let texts = |summary: &Summary| goals(summary).into_iter().map(|goal| goal.text).collect::<Vec<_>>();
+        let full = texts(&summary);
+        summary.meta.shape = Shape::ShortRamp;
+        let short = texts(&summary);
+        let changed: Vec<_> = full.iter().zip(&short).filter(|(a, b)| a != b).map(|(_, b)| b).collect();
+        assert_eq!(full.len(), short.len());
+        assert_eq!(changed, ["the first share moves at least 7 s before the lead alone saturates"]);
     }
 
     #[test]

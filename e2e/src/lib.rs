@@ -1,9 +1,11 @@
 //! Drives real journal entries at a real cluster and measures what Foreshift does with them.
 //!
 //! The pieces from the bottom up: a rate over time ([`shape`]), entries ([`entries`]), the open-loop [`sender`] and its
-//! [`tally`]; the cluster ([`stage`], [`route`], [`router`], [`shares`], [`gauge`]); the count afterwards ([`journal`]); and what is
-//! made of it all ([`outcome`], [`summary`], [`goals`], [`table`], [`plot`]). [`drive`] makes one run of them, [`demo`]
-//! all runs. [`record`] drives [`program`]s of drawn shapes instead, and keeps what the nodes' agents saw as [`trace`]s.
+//! [`tally`]; the cluster ([`stage`], [`rest`], [`route`], [`router`], [`shares`], [`gauge`]); the count
+//! afterwards ([`journal`]); and what is made of it all ([`outcome`], [`summary`], [`goals`], [`table`],
+//! [`verdict`], [`plot`]). [`drive`] makes one run of them, [`demo`] all runs by a [`plan`], and shows its
+//! [`progress`]. [`record`] drives [`program`]s of drawn shapes instead, and keeps what the nodes' agents saw as
+//! [`trace`]s.
 
 pub mod args;
 pub mod calibrate;
@@ -19,9 +21,12 @@ pub mod journal;
 pub mod local;
 pub mod logs;
 pub mod outcome;
+pub mod plan;
 pub mod plot;
 pub mod program;
+pub mod progress;
 pub mod record;
+pub mod rest;
 pub mod route;
 pub mod router;
 pub mod sample;
@@ -33,3 +38,4 @@ pub mod summary;
 pub mod table;
 pub mod tally;
 pub mod trace;
+pub mod verdict;

@@ -35,6 +35,9 @@ async fn finish(work: impl Future<Output = foreshift_e2e::error::Result<()>>) ->
 
 fn hold_against_goals(check: &CheckArgs) -> anyhow::Result<bool> {
     let goals = goals::goals(&Summary::read(&check.summary)?);
-    writeln!(std::io::stdout(), "{}", table::goals(&goals))?;
+    let shown: Vec<_> = goals.iter().filter(|goal| !check.quiet || !goal.reached).cloned().collect();
+    if !shown.is_empty() {
+        writeln!(std::io::stdout(), "{}", table::goals(&shown))?;
+    }
     Ok(goals.iter().all(|goal| goal.reached || (!goal.required && !check.strict)))
 }

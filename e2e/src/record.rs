@@ -15,10 +15,11 @@ use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::{
     args::RecordArgs,
-    demo::{prepare, say},
+    demo::prepare,
     drive::Driver,
     error::{Error, Result, ask},
     program::{Course, Part, program},
+    progress::say,
     route::{self, Run},
     sender::{Load, Sender},
     shares::{ShareWatch, shares},

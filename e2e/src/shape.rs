@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 /// The shapes that the demo knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Shape {
     /// 20 s at 40 % of the lead's capacity, 90 s up to 160 %, 40 s there, 40 s down, 10 s at 40 %.
     #[default]
     Ramp,
+    /// The same story in 85 s: 10 s at 40 %, 40 s up to 160 %, 15 s there, 15 s down, 5 s at 40 %.
+    ShortRamp,
     /// A jump from 40 % to 140 % within 3 s, a minute there, and down within 3 s.
     Flash,
     /// Three teeth of 60 s: up from 40 % to 140 % in 45 s, down in 15 s.
@@ -31,6 +33,9 @@ impl Shape {
             Self::Ramp => {
                 vec![(0.0, CALM), (20.0, CALM), (110.0, 1.6), (150.0, 1.6), (190.0, CALM), (200.0, CALM)]
             }
+            Self::ShortRamp => {
+                vec![(0.0, CALM), (10.0, CALM), (50.0, 1.6), (65.0, 1.6), (80.0, CALM), (85.0, CALM)]
+            }
             Self::Flash => {
                 vec![(0.0, CALM), (30.0, CALM), (33.0, 1.4), (93.0, 1.4), (96.0, CALM), (126.0, CALM)]
             }
@@ -42,6 +47,23 @@ impl Shape {
                 points
             }
         })
+    }
+
+    /// As on the command line and in the summary.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ramp => "ramp",
+            Self::ShortRamp => "short-ramp",
+            Self::Flash => "flash",
+            Self::Saw => "saw",
+        }
+    }
+
+    /// Whether the rate rises slowly enough for a forecast to see it coming, once.
+    #[must_use]
+    pub fn is_ramp(self) -> bool {
+        matches!(self, Self::Ramp | Self::ShortRamp)
     }
 
     /// How often the rate rises and falls.
@@ -155,7 +177,9 @@ mod tests {
 
     #[test]
     fn the_number_of_requests_is_the_area_under_the_curve() {
-        for (shape, area) in [(Shape::Ramp, 206.0), (Shape::Flash, 113.4), (Shape::Saw, 174.0)] {
+        let areas =
+            [(Shape::Ramp, 206.0), (Shape::ShortRamp, 85.0), (Shape::Flash, 113.4), (Shape::Saw, 174.0)];
+        for (shape, area) in areas {
             let sent = shape.curve().arrivals(100.0).count();
             assert!((sent as f64 - area * 100.0).abs() <= 1.0, "{shape:?}: {sent}");
         }
@@ -172,11 +196,32 @@ mod tests {
     }
 
     #[test]
+    fn the_short_ramp_tells_the_story_of_the_ramp_in_less_time() {
+        let (full, short) = (Shape::Ramp.curve(), Shape::ShortRamp.curve());
+        assert_eq!((full.seconds(), short.seconds()), (200.0, 85.0));
+        for (in_full, in_short) in [(0.0, 0.0), (65.0, 30.0), (130.0, 60.0), (170.0, 72.5), (200.0, 85.0)] {
+            let (there, here) = (full.level(in_full), short.level(in_short));
+            assert!((there - here).abs() < 1e-9, "{there} at {in_full} s, {here} at {in_short} s");
+        }
+    }
+
+    #[test]
+    fn a_shape_has_one_name_everywhere() {
+        for shape in Shape::value_variants() {
+            assert_eq!(serde_json::to_value(shape).unwrap(), shape.name());
+            assert_eq!(Shape::from_str(shape.name(), false), Ok(*shape));
+        }
+    }
+
+    #[test]
     fn what_lies_above_the_objective_must_go_elsewhere() {
         assert!(Curve::flat(10.0, 0.5).share_above(0.75).abs() < 1e-9);
         assert!((Curve::flat(10.0, 1.5).share_above(0.75) - 0.5).abs() < 1e-9);
         // A triangle over 0.75: 0.85 high, 63.75 s up, 40 s there, 28.3 s down; of 206 in all.
         let above = (0.85 * 63.75 / 2.0 + 0.85 * 40.0 + 0.85 * 28.333 / 2.0) / 206.0;
         assert!((Shape::Ramp.curve().share_above(0.75) - above).abs() < 1e-3);
+        // The same over 28.3 s, 15 s and 10.6 s; of 85 in all.
+        let above = (0.85 * 28.333 / 2.0 + 0.85 * 15.0 + 0.85 * 10.625 / 2.0) / 85.0;
+        assert!((Shape::ShortRamp.curve().share_above(0.75) - above).abs() < 1e-3);
     }
 }

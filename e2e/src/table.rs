@@ -1,32 +1,6 @@
-//! What a person reads: a line a second while a run goes on, and the runs side by side at the end. Pure.
+//! What a person reads at the end: the runs side by side, and the goals. Pure.
 
-use crate::{goals::Goal, outcome::Outcome, sample::Sample, summary::Summary};
-
-/// Head of the live table.
-pub const HEADER: &str =
-    "   t s  offered   lead  alternates    p90  p90+60s      shares  phase        p50 ms   p99 ms  failed";
-
-/// A line of the live table.
-#[must_use]
-pub fn row(s: &Sample) -> String {
-    let or_dash = |value: Option<f64>, digits: usize| value.map_or("-".into(), |v| format!("{v:.digits$}"));
-    let shares = s.share().map(|share| format!("{:.0}", share * 100.0)).join("/");
-    format!(
-        "{:>6.0}  {:>7.2}  {:>5.2}  {:>4.2}  {:>4.2}  {:>5}  {:>7}  {shares:>10}  {:<11} {:>7}  {:>7}  {:>6}{}",
-        s.t,
-        s.offered,
-        s.load[0],
-        s.load[1],
-        s.load[2],
-        or_dash(s.p90, 2),
-        or_dash(s.p90_in_60s, 2),
-        s.phase.map_or("-".into(), |phase| format!("{phase:?}")),
-        or_dash(s.recent.p50_ms, 1),
-        or_dash(s.recent.p99_ms, 1),
-        s.recent.counts.failed(),
-        if s.load[0] >= crate::outcome::SATURATED { "  saturated" } else { "" },
-    )
-}
+use crate::{goals::Goal, outcome::Outcome, summary::Summary};
 
 /// A row of the summary: its label, and its figure in one run.
 type Line = (&'static str, fn(&Outcome) -> String);
@@ -37,8 +11,8 @@ pub fn summary(summary: &Summary) -> String {
     let meta = &summary.meta;
     let requests = meta.capacity.requests_per_second;
     let head = format!(
-        "shape {:?}; the lead carries {requests:.0} requests/s of {} entries ({:.0} entries/s), its node idles at {:.2}\n",
-        meta.shape,
+        "shape {}; the lead carries {requests:.0} requests/s of {} entries ({:.0} entries/s), its node idles at {:.2}\n",
+        meta.shape.name(),
         meta.batch,
         requests * f64::from(meta.batch),
         meta.capacity.idle_load,
@@ -98,14 +72,6 @@ fn lines() -> Vec<Line> {
 mod tests {
     use super::*;
     use crate::{route::Run, summary::tests::empty};
-
-    #[test]
-    fn a_row_is_as_wide_as_the_header_and_marks_saturation() {
-        let calm = row(&Sample::default());
-        assert_eq!(calm.chars().count(), HEADER.chars().count());
-        let busy = row(&Sample { load: [0.93, 0.0, 0.0], ..Sample::default() });
-        assert!(busy.ends_with("saturated"));
-    }
 
     #[test]
     fn every_run_has_a_column() {
