@@ -6,6 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 CLUSTER := e2e/cluster/cluster
 TEST := e2e/test
+IMAGE_CRATES := $(addprefix --package=foreshift-,operator node-agent entry-router models e2e)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help
@@ -13,7 +14,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo demo-clean footprint
-demo: ## the whole story on a local cluster: SHAPE=ramp|flash|saw; ROUTER=1 through the entry router; QUICK=1 drives Foreshift alone
+demo: ## the whole story on a local cluster; FULL=1 the published runs; QUICK=1 Foreshift alone; SHAPE=flash|saw; ROUTER=1
 	@e2e/demo/run
 footprint: ## memory and CPU of agents and operator on the local cluster; run it while the demo runs
 	@e2e/demo/footprint
@@ -33,10 +34,14 @@ test-peers: ## the entry router's doors before a real Envoy and a Python client
 	@$(TEST) peers
 test-prometheus: ## a real Prometheus as the source of retraining
 	@$(TEST) prometheus
-test-chart: ## CRDs, helm lint, kubeconform, refused values
+test-chart: ## CRDs, helm lint, kubeconform, rejected values
 	@$(TEST) chart
 test-e2e: ## the demo on the local cluster, then the tests that need it installed
 	@$(TEST) e2e
+
+.PHONY: fresh
+fresh: ## the commands of the README in a new root file system and a clean clone; STEP=demo runs only that
+	@e2e/fresh $(if $(INTO),--into $(INTO)) $(STEP)
 
 .PHONY: fuzz fuzz-models trace-10gb bench-engine bench-agent bench-models golden goals
 fuzz: ## the engine's laws, the agent's parsers, batches and heads before the router, on CASES=1000000 each, and a tenth as many spoilt scenarios and traces
@@ -79,15 +84,16 @@ build: ## all crates, with the profile that tests, images and demo share
 fmt: ## format the Rust code
 	@cargo fmt --all
 lint: ## formatting, clippy, shellcheck, cargo-deny
-	@$(TEST) format clippy shell deny
+	@$(TEST) format clippy scripts deny
 crds: ## write crds/ and the chart's copy anew from the Rust types
 	@UPDATE=1 cargo test --workspace --locked --test crds
 	@cp crds/*.yaml charts/foreshift/crds/
 proto: ## write the code of entry-router/proto anew, and the JSON API's description
 	@cargo run --quiet --manifest-path entry-router/proto/generate/Cargo.toml --target-dir $(TARGET)/proto
 	@UPDATE=1 cargo test --locked --package foreshift-doors openapi
-images: build ## image archives for the local cluster, into target/images/
-	@e2e/images/build
+images: ## image archives (OCI), into target/images/; PROFILE=release as they are published
+	@cargo build --locked --profile $(or $(PROFILE),dev) --bins $(IMAGE_CRATES)
+	@e2e/images/build --profile-dir $(TARGET)/$(or $(PROFILE),debug) journal operator node-agent entry-router trainer
 train: build ## train the load forecaster on the traces in DATA=folder, into models/ and the chart
 	@$(TARGET)/debug/foreshift-trainer train --data "$(DATA)" --out models
 	@cp models/load.onnx models/load.json charts/foreshift/files/
