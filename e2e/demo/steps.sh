@@ -94,7 +94,7 @@ reap_builds() {
 # build_progress ELAPSED: one line
 build_progress() {
   local rust go remaining=$((ESTIMATES[build] - $1))
-  rust=$(tail -c 600 "$LOGS/rust.log" | tr '\r' '\n' | grep -oE '[0-9]+/[0-9]+: .*' | tail -n 1 || true)
+  rust=$(tail -c 600 "$LOGS/rust.log" | tr '\r' '\n' | grep -oE '[0-9]+/[0-9]+: .*' | tail -n 1 | sed 's/ *$//' || true)
   go=$(grep -oE '[0-9]+ of about [0-9]+ packages' "$LOGS/kubernetes.log" 2> /dev/null | tail -n 1 || true)
   ((remaining > 0)) || remaining=30
   printf 'building for %s, %s to go; crates %s%s\n' "$(minutes "$1")" \

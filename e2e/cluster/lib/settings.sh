@@ -5,7 +5,6 @@
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CHECKOUT=$(cd "$CLUSTER_DIR/../.." && pwd)
 FORESHIFT_CACHE=${FORESHIFT_CACHE:-$HOME/.cache/foreshift}  # programs, built once for all checkouts
-PROGRAMS=${PROGRAMS:-$FORESHIFT_CACHE/bin}                    # the built Go programs, see build.sh
 CLUSTER_STATE=${CLUSTER_STATE:-$CLUSTER_DIR/state}          # everything the cluster writes; `down` removes it
 SETTINGS_OF_UP=$CLUSTER_STATE/settings
 
@@ -13,13 +12,14 @@ SETTINGS=(
   CLUSTER_NAME CLUSTER_NODES NODE_CPU NODE_CPU_PERIOD NODE_MEMORY PROXY_MODE SNAPSHOTTER
   NODE_NETWORK POD_NETWORK SERVICE_NETWORK
   APISERVER_ARGS CONTROLLER_MANAGER_ARGS SCHEDULER_ARGS
-  FORESHIFT_CACHE PROGRAMS
+  FORESHIFT_CACHE
 )
 
 # A command after `up` must not act on another cluster because a variable is not set any more.
 # shellcheck disable=SC1090
 [[ ! -r $SETTINGS_OF_UP ]] || source "$SETTINGS_OF_UP"
 
+PROGRAMS=${PROGRAMS:-$FORESHIFT_CACHE/bin}   # the built Go programs, see build.sh
 CLUSTER_NAME=${CLUSTER_NAME:-foreshift}      # prefix of network namespaces and cgroups
 CLUSTER_NODES=${CLUSTER_NODES:-3}            # n1, n2, ...; at most 200
 NODE_CPU=${NODE_CPU:-200m}                   # CPU quota of all pods of a node; "max" for none
