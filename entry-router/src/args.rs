@@ -6,7 +6,7 @@ use clap::Parser;
 use foreshift_api::Span;
 use foreshift_daemon::log::LogFormat;
 
-use crate::{assigner::Settings, proxy::Limits, standing::Key};
+use crate::{assigner::Settings, proxy::Limits, standing::RouteKey};
 
 /// Assigns every single entry of a route to its lead or an alternate.
 #[derive(Clone, Debug, Parser)]
@@ -38,10 +38,10 @@ pub struct Args {
     pub standing: Option<PathBuf>,
     /// The one route to serve; by default that whose target the client names as host.
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = key)]
-    pub route: Option<Key>,
+    pub route: Option<RouteKey>,
     /// The Service of the router's own replicas, to know how many share a route's entries.
     #[arg(long, env = "ROUTER_SERVICE", value_name = "NAMESPACE/NAME", value_parser = key)]
-    pub service: Option<Key>,
+    pub service: Option<RouteKey>,
     /// The name of this replica in the status of routes.
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub pod_name: Option<String>,
@@ -112,10 +112,10 @@ impl Args {
     }
 }
 
-fn key(text: &str) -> Result<Key, String> {
+fn key(text: &str) -> Result<RouteKey, String> {
     match text.split_once('/') {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(Key { namespace: namespace.into(), name: name.into() })
+            Ok(RouteKey { namespace: namespace.into(), name: name.into() })
         }
         _ => Err("give it as namespace/name".into()),
     }

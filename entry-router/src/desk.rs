@@ -8,7 +8,7 @@ use crate::{
     assigner::{Entry, Held, Outcome, Refusal},
     entry::class,
     routes::Routes,
-    standing::Key,
+    standing::RouteKey,
 };
 
 /// Endpoints told for one entry: the one that it is assigned to, and where to go if that fails.
@@ -23,7 +23,7 @@ impl Desk for Routes {
     fn assign(&self, asked: &desk::Entry<'_>) -> Result<Assigned<Held>, desk::Refusal> {
         let unknown = || desk::Refusal::UnknownRoute(asked.route.to_owned());
         let (namespace, name) = asked.route.split_once('/').ok_or_else(unknown)?;
-        let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        let key = RouteKey { namespace: namespace.to_owned(), name: name.to_owned() };
         let assigner = self.get(&key).ok_or_else(unknown)?;
         let class = match asked.class {
             Class::Named(class) => Cow::Borrowed(class),

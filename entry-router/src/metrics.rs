@@ -21,7 +21,7 @@ use crate::{
     observed::Writes,
     proxy::Figures,
     routes::Routes,
-    standing::Key,
+    standing::RouteKey,
 };
 
 /// Bounds of the histogram of decision times, in microseconds.
@@ -82,7 +82,7 @@ struct Answered {
 
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let tallies: Vec<(Key, Tally)> =
+        let tallies: Vec<(RouteKey, Tally)> =
             self.routes.all().into_iter().map(|(key, assigner)| (key, assigner.tally())).collect();
         self.assignments(&mut encoder, &tallies)?;
         routes(&mut encoder, &tallies)?;
@@ -94,7 +94,7 @@ impl Collector for Collected {
 
 impl Collected {
     #[allow(clippy::unused_self, reason = "one of the three parts of a collection")]
-    fn assignments(&self, encoder: &mut DescriptorEncoder<'_>, tallies: &[(Key, Tally)]) -> fmt::Result {
+    fn assignments(&self, encoder: &mut DescriptorEncoder<'_>, tallies: &[(RouteKey, Tally)]) -> fmt::Result {
         let mut family = encoder.encode_descriptor(
             "assignments",
             "Requests by what decided on their resource",
@@ -161,7 +161,7 @@ impl Collected {
 
 fn ended(
     family: &mut MetricEncoder<'_>,
-    key: &Key,
+    key: &RouteKey,
     counts: &Counts,
     by_outcome: [u64; Outcome::ALL.len()],
 ) -> fmt::Result {
@@ -177,8 +177,8 @@ fn ended(
     Ok(())
 }
 
-fn routes(encoder: &mut DescriptorEncoder<'_>, tallies: &[(Key, Tally)]) -> fmt::Result {
-    let of = |key: &Key| OfRoute { namespace: key.namespace.clone(), route: key.name.clone() };
+fn routes(encoder: &mut DescriptorEncoder<'_>, tallies: &[(RouteKey, Tally)]) -> fmt::Result {
+    let of = |key: &RouteKey| OfRoute { namespace: key.namespace.clone(), route: key.name.clone() };
     let mut family = encoder.encode_descriptor("in_flight", "Requests under way", None, MetricType::Gauge)?;
     for (key, tally) in tallies {
         ConstGauge::new(tally.in_flight as u64).encode(family.encode_family(&of(key))?)?;
@@ -217,7 +217,7 @@ fn routes(encoder: &mut DescriptorEncoder<'_>, tallies: &[(Key, Tally)]) -> fmt:
 }
 
 /// To within an eighth, which the buckets of a histogram are too wide for.
-fn quantiles(encoder: &mut DescriptorEncoder<'_>, tallies: &[(Key, Tally)]) -> fmt::Result {
+fn quantiles(encoder: &mut DescriptorEncoder<'_>, tallies: &[(RouteKey, Tally)]) -> fmt::Result {
     let unit = Unit::Seconds;
     let mut family = encoder.encode_descriptor(
         "decision_quantile",
@@ -235,7 +235,7 @@ fn quantiles(encoder: &mut DescriptorEncoder<'_>, tallies: &[(Key, Tally)]) -> f
     Ok(())
 }
 
-fn each(tallies: &[(Key, Tally)]) -> impl Iterator<Item = (&Key, &Counts)> {
+fn each(tallies: &[(RouteKey, Tally)]) -> impl Iterator<Item = (&RouteKey, &Counts)> {
     tallies.iter().flat_map(|(key, tally)| tally.resources.iter().map(move |counts| (key, counts)))
 }
 

@@ -11,7 +11,7 @@ use foreshift_daemon::{
     log,
     shutdown::{self, Signals, Stop, Stopper},
 };
-use foreshift_operator::caches::{self, Caches};
+use foreshift_view::caches::{self, Caches};
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use prometheus_client::registry::Registry;
@@ -157,7 +157,7 @@ async fn serve_admin(
 
 async fn tick(
     mut source: Source,
-    service: Option<crate::standing::Key>,
+    service: Option<crate::standing::RouteKey>,
     routes: Routes,
     ready: Ready,
     mut stop: Stop,
@@ -204,7 +204,7 @@ async fn renew(tls: Arc<Tls>, mut stop: Stop) -> &'static str {
 }
 
 impl Source {
-    fn standings(&mut self, service: Option<&crate::standing::Key>, now: Timestamp) -> Vec<Standing> {
+    fn standings(&mut self, service: Option<&crate::standing::RouteKey>, now: Timestamp) -> Vec<Standing> {
         match self {
             Self::Cluster(caches) => cluster::standings(caches, service, now),
             Self::File(path, known) => {

@@ -32,7 +32,7 @@ use crate::{
     assigner::Assigner,
     routes::Routes,
     shadow::{self, Queue},
-    standing::Key,
+    standing::RouteKey,
 };
 use access::Sampling;
 use budget::Budget;
@@ -96,7 +96,7 @@ pub struct Figures {
 #[derive(Debug)]
 struct Worker {
     routes: Routes,
-    route: Option<Key>,
+    route: Option<RouteKey>,
     limits: Limits,
     tls: Option<Arc<Tls>>,
     sampling: Sampling,
@@ -140,7 +140,7 @@ impl Proxy {
         address: SocketAddr,
         threads: usize,
         routes: &Routes,
-        route: Option<&Key>,
+        route: Option<&RouteKey>,
         limits: Limits,
         tls: Option<&Arc<Tls>>,
         stop: &Stop,

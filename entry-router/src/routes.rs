@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     assigner::{Assigner, Settings},
-    standing::{Key, Standing},
+    standing::{RouteKey, Standing},
 };
 
 /// Assigners by route; cheap to clone, shared by all doors.
@@ -17,7 +17,7 @@ pub struct Routes(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     settings: Settings,
-    routes: RwLock<BTreeMap<Key, Assigner>>,
+    routes: RwLock<BTreeMap<RouteKey, Assigner>>,
 }
 
 impl Routes {
@@ -40,7 +40,7 @@ impl Routes {
 
     /// The assigner of a route.
     #[must_use]
-    pub fn get(&self, key: &Key) -> Option<Assigner> {
+    pub fn get(&self, key: &RouteKey) -> Option<Assigner> {
         self.read().get(key).cloned()
     }
 
@@ -58,7 +58,7 @@ impl Routes {
         let mut labels = host.split('.');
         let (service, namespace) = (labels.next()?, labels.next());
         let routes = self.read();
-        let named = |key: &Key| namespace.is_none_or(|namespace| key.namespace == namespace);
+        let named = |key: &RouteKey| namespace.is_none_or(|namespace| key.namespace == namespace);
         let targets = |assigner: &Assigner| {
             assigner.with_standing(|standing| standing.spec.target.service.as_deref() == Some(service))
         };
@@ -70,11 +70,11 @@ impl Routes {
 
     /// All routes.
     #[must_use]
-    pub fn all(&self) -> Vec<(Key, Assigner)> {
+    pub fn all(&self) -> Vec<(RouteKey, Assigner)> {
         self.read().iter().map(|(key, assigner)| (key.clone(), assigner.clone())).collect()
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<Key, Assigner>> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<RouteKey, Assigner>> {
         self.0.routes.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

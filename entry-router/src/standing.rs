@@ -7,14 +7,14 @@ use std::{net::SocketAddr, time::Duration};
 
 use foreshift_api::JournalRouteSpec;
 use foreshift_engine::{decision::Phase, policy::Policy, resource::Resource};
-pub use foreshift_operator::key::Key;
+pub use foreshift_view::RouteKey;
 use serde::Deserialize;
 
 /// One route at one tick.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standing {
     /// Which route.
-    pub route: Key,
+    pub route: RouteKey,
     /// When this was read: time since 1970.
     pub at: Duration,
     /// What people wrote.

@@ -6,6 +6,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use foreshift_daemon::shutdown::Stop;
+use foreshift_view::RouteKey;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use k8s_openapi::jiff::Timestamp;
 use tokio::{
@@ -16,7 +17,6 @@ use tracing::{Instrument, info_span, warn};
 
 use crate::{
     admin::Health,
-    key::Key,
     route::{Context, Error, State, reconcile},
 };
 
@@ -24,8 +24,8 @@ use crate::{
 pub struct Controller {
     ctx: Arc<Context>,
     health: Health,
-    routes: HashMap<Key, Slot>,
-    busy: FuturesUnordered<BoxFuture<'static, (Key, Box<State>)>>,
+    routes: HashMap<RouteKey, Slot>,
+    busy: FuturesUnordered<BoxFuture<'static, (RouteKey, Box<State>)>>,
 }
 
 /// Where a route's state is.
@@ -44,7 +44,7 @@ impl Controller {
     }
 
     /// Turns until asked to stop, then finishes what is being written.
-    pub async fn run(mut self, tick: Duration, mut changed: mpsc::Receiver<Key>, mut stop: Stop) {
+    pub async fn run(mut self, tick: Duration, mut changed: mpsc::Receiver<RouteKey>, mut stop: Stop) {
         let mut ticks = interval(tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -70,8 +70,9 @@ impl Controller {
         self.health.turned();
         let leading = self.ctx.gate.is_open();
         self.ctx.metrics.leading(leading);
-        let keys: Vec<Key> = self.ctx.caches.routes.state().iter().map(|route| Key::of(route)).collect();
-        let gone: Vec<Key> =
+        let keys: Vec<RouteKey> =
+            self.ctx.caches.routes.state().iter().map(|route| RouteKey::of(route)).collect();
+        let gone: Vec<RouteKey> =
             self.routes.keys().filter(|key| !leading || !keys.contains(key)).cloned().collect();
         for key in gone {
             // A leader that comes back goes on from what the statuses say then.
@@ -83,7 +84,7 @@ impl Controller {
         }
     }
 
-    fn start(&mut self, key: &Key) {
+    fn start(&mut self, key: &RouteKey) {
         if !self.ctx.gate.is_open() || self.ctx.route(key).is_none() {
             return;
         }
@@ -94,7 +95,7 @@ impl Controller {
         }
     }
 
-    fn finish(&mut self, key: &Key, state: Box<State>) {
+    fn finish(&mut self, key: &RouteKey, state: Box<State>) {
         // A route that is no longer here was deleted, or the lease was lost, while it was busy.
         let Some(slot) = self.routes.get_mut(key) else { return };
         let again = matches!(slot, Slot::Again);
@@ -105,7 +106,7 @@ impl Controller {
     }
 }
 
-async fn one(ctx: Arc<Context>, key: Key, mut state: Box<State>) -> (Key, Box<State>) {
+async fn one(ctx: Arc<Context>, key: RouteKey, mut state: Box<State>) -> (RouteKey, Box<State>) {
     let Some(route) = ctx.route(&key) else { return (key, state) };
     let span = info_span!("reconcile", route = %key);
     async {

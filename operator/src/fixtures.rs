@@ -1,24 +1,9 @@
-//! A cluster in memory, with builders that read as sentences: `node("n1").at_load(0.5).running("a", 0.4)`.
+//! A cluster in memory: the objects and caches of the view's fixtures, and an API server that keeps what is written.
 
 mod api_server;
-mod objects;
-mod world;
 
 pub(crate) use api_server::{ApiServer, Fault};
-pub(crate) use objects::{
-    EndpointWith, MeasuredWith, ServiceWith, endpoint, measured, node, route, service, slice,
+pub(crate) use foreshift_view_fixtures::{
+    EndpointWith, MeasuredWith, NAMESPACE, NOW, ServiceWith, World, endpoint, later, measured, node, route,
+    service, slice,
 };
-pub(crate) use world::World;
-
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
-
-/// The moment at which tests begin.
-pub(crate) const NOW: Timestamp = Timestamp::constant(1_800_000_000, 0);
-
-/// Namespace of everything.
-pub(crate) const NAMESPACE: &str = "shop";
-
-/// So many seconds after [`NOW`].
-pub(crate) fn later(seconds: i64) -> Timestamp {
-    NOW + SignedDuration::from_secs(seconds)
-}

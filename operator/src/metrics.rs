@@ -1,5 +1,6 @@
 //! Metrics in the Prometheus sense; those of a route go when the route goes.
 
+use foreshift_view::RouteKey;
 use std::sync::{Arc, atomic::AtomicU64};
 
 use prometheus_client::{
@@ -12,8 +13,6 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-
-use crate::key::Key;
 
 type Ratio = Gauge<f64, AtomicU64>;
 
@@ -190,7 +189,7 @@ impl Metrics {
     }
 
     /// Shares and loads of a route's resources; those that are no longer named go.
-    pub fn resources(&self, key: &Key, figures: &[Figures<'_>]) {
+    pub fn resources(&self, key: &RouteKey, figures: &[Figures<'_>]) {
         let route = OfRoute::from(key);
         let names: Vec<String> = figures.iter().map(|f| f.resource.to_owned()).collect();
         let before = self.lock().insert(route.clone(), names.clone()).unwrap_or_default();
@@ -208,7 +207,7 @@ impl Metrics {
     }
 
     /// The forecast of a route's lead.
-    pub fn forecast(&self, key: &Key, p90: f64, skill: Option<f64>) {
+    pub fn forecast(&self, key: &RouteKey, p90: f64, skill: Option<f64>) {
         let route = OfRoute::from(key);
         self.p90.get_or_create(&route).set(p90);
         match skill {
@@ -218,7 +217,7 @@ impl Metrics {
     }
 
     /// A route is gone.
-    pub fn forget(&self, key: &Key) {
+    pub fn forget(&self, key: &RouteKey) {
         let route = OfRoute::from(key);
         for resource in self.lock().remove(&route).unwrap_or_default() {
             self.remove(&route.of(&resource));
@@ -244,8 +243,8 @@ impl OfRoute {
     }
 }
 
-impl From<&Key> for OfRoute {
-    fn from(key: &Key) -> Self {
+impl From<&RouteKey> for OfRoute {
+    fn from(key: &RouteKey) -> Self {
         Self { namespace: key.namespace.clone(), route: key.name.clone() }
     }
 }
@@ -260,7 +259,7 @@ mod tests {
     fn the_figures_of_a_route_go_with_it() {
         let mut registry = Registry::with_prefix("foreshift");
         let metrics = Metrics::register(&mut registry);
-        let key = Key { namespace: "shop".into(), name: "journal".into() };
+        let key = RouteKey { namespace: "shop".into(), name: "journal".into() };
         let figures =
             ["a", "b"].map(|resource| Figures { resource, desired: 0.5, programmed: 0.5, load: Some(0.4) });
         let shown = |needle: &str| {

@@ -1,7 +1,6 @@
 //! What the operator writes to personas: what an agent observes and compares, and the forecast of its node.
 
 pub mod forecast;
-pub mod freshness;
 pub mod record;
 pub mod reference;
 pub mod workloads;
@@ -20,8 +19,9 @@ use tracing::debug;
 
 use foreshift_api::{ResourcePersona, operator_field_manager as field_manager};
 use foreshift_daemon::shutdown::Stop;
+use foreshift_view::Caches;
 
-use crate::{caches::Caches, history::History, models::Models, write::Gate};
+use crate::{history::History, models::Models, write::Gate};
 
 /// Writes under way at once.
 const CONCURRENCY: usize = 8;

@@ -6,6 +6,7 @@ use foreshift_daemon::{
     admin,
     shutdown::{self, Signals, Stop},
 };
+use foreshift_view::caches::{self, Caches};
 use futures::FutureExt;
 use kube::{
     Client,
@@ -18,7 +19,6 @@ use tracing::{error, info, warn};
 use crate::{
     admin::{Health, router},
     args::Args,
-    caches::{self, Caches},
     controller::Controller,
     history::{self, History, export::Export},
     lease::Candidate,

@@ -1,14 +1,10 @@
 //! One route: `observe -> validate -> plan -> apply -> status`, once a tick. The middle is pure.
 
 pub mod apply;
-pub mod endpoints;
 pub mod events;
 pub mod forecast;
 pub mod hook;
-pub mod observe;
 pub mod plan;
-pub mod ports;
-pub mod resources;
 pub mod slices;
 pub mod status;
 pub mod validate;
@@ -25,14 +21,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use foreshift_api::JournalRoute;
 use foreshift_engine::ledger::Ledger;
+use foreshift_view::{Caches, RouteKey, observe};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::Recorder;
 use tokio::sync::watch;
 
 use crate::{
-    caches::Caches,
     history::{Cursor, History},
-    key::Key,
     metrics::Metrics,
     models::Models,
     write::{Gate, WriteError},
@@ -91,13 +86,13 @@ pub async fn reconcile(
     ctx: &Context,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let observed = observe::observe(&ctx.caches, route, state.planner.in_force(), now); // from the caches
+    let observed = observe(&ctx.caches, route, &state.planner.services_in_force(), now); // from the caches
     let verdict = validate::validate(route, &observed);
     state.planner.hear(state.calls.answers(), now);
     let outcome = state.planner.tick(route, &verdict, &observed, &mut ctx.ledger(), &ctx.models(), now);
     ctx.call(&mut state.calls, &outcome); // I/O, beside the ticks
     if let Some((lead, offered)) = state.planner.offered() {
-        let name = || format!("route/{}/{lead}", Key::of(route));
+        let name = || format!("route/{}/{lead}", RouteKey::of(route));
         ctx.history.follow(&mut state.recorded, name, forecast::FINE, offered);
     }
     let applied = apply::apply(ctx, route, &outcome, &observed, &mut state.written, now).await; // I/O
@@ -129,14 +124,14 @@ impl Context {
     }
 
     /// A route is gone: nothing of it counts any more. Its EndpointSlices stay, so that traffic goes on.
-    pub fn forget(&self, key: &Key) {
+    pub fn forget(&self, key: &RouteKey) {
         self.ledger().forget(&key.to_string());
         self.metrics.forget(key);
     }
 
     /// The route as the cache has it.
     #[must_use]
-    pub fn route(&self, key: &Key) -> Option<Arc<JournalRoute>> {
+    pub fn route(&self, key: &RouteKey) -> Option<Arc<JournalRoute>> {
         let reference = kube::runtime::reflector::ObjectRef::new(&key.name).within(&key.namespace);
         self.caches.routes.get(&reference)
     }

@@ -16,18 +16,16 @@ use std::{
 use foreshift_api::{JournalRoute, ResourcePersona};
 use foreshift_engine::{decision::Decision, ledger::Ledger, policy::Policy, resource::Resource};
 use foreshift_operator::{
-    key::Key,
     models::Models,
-    persona::freshness::Sightings,
-    route::{
-        observe::{self, Observed},
-        plan::Planner,
-        resources::{Attribution, measure},
-        slices,
-        validate::validate,
-    },
+    route::{plan::Planner, slices, validate::validate},
 };
 use foreshift_predictor::{Manifest, Model};
+use foreshift_view::{
+    Observed, RouteKey,
+    freshness::Sightings,
+    observe::Persona,
+    resources::{Attribution, measure},
+};
 use k8s_openapi::{
     api::discovery::v1::EndpointSlice,
     jiff::{SignedDuration, Timestamp},
@@ -167,7 +165,7 @@ impl Cluster {
         }
         for (node, object) in &self.personas {
             let freshness = self.sightings.freshness(object, now);
-            let known = observe::Persona { object: Arc::clone(object), freshness };
+            let known = Persona { object: Arc::clone(object), freshness };
             this.observed.personas.insert(node.clone(), known);
         }
         let verdict = validate(&this.object, &this.observed);
@@ -180,7 +178,7 @@ impl Cluster {
         }
         let valid = outcome.in_force?;
         let before: Vec<&EndpointSlice> = this.listed.iter().collect();
-        let slices = slices::build(&Key::of(&this.object), &valid, &this.observed, &shares, &before);
+        let slices = slices::build(&RouteKey::of(&this.object), &valid, &this.observed, &shares, &before);
         let listed = objects::listed(&slices, layout);
         if let Some(target) = this.observed.services.get_mut(&valid.target) {
             target.slices = slices.iter().cloned().map(Arc::new).collect();
@@ -197,7 +195,7 @@ impl Cluster {
         let this = &self.routes[route];
         let decision = this.planned.as_ref()?;
         let now = since_epoch(fleet.second());
-        let key = Key::of(&this.object).to_string();
+        let key = RouteKey::of(&this.object).to_string();
         let mut standing = Standing {
             resources: Vec::new(),
             shares: Vec::new(),

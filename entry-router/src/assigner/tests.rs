@@ -9,7 +9,7 @@ use foreshift_engine::{
 };
 
 use super::*;
-use crate::standing::{Key, Member, Standing};
+use crate::standing::{Member, RouteKey, Standing};
 
 fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
@@ -46,8 +46,8 @@ fn standing(members: Vec<Member>) -> Standing {
         "target": {"service": "journal"},
     }))
     .unwrap();
-    let route = Key { namespace: "shop".into(), name: "journal".into() };
-    let policy = foreshift_operator::route::validate::policy(&spec);
+    let route = RouteKey { namespace: "shop".into(), name: "journal".into() };
+    let policy = foreshift_view::policy::policy(&spec);
     let at = Duration::from_hours(500_000);
     Standing { route, at, policy, spec, phase: Phase::Steady, members, part: 1.0 }
 }

@@ -13,7 +13,7 @@ use crate::{
     assigner::Tally,
     observed::Writes,
     shadow::{Dropped, Figures},
-    standing::Key,
+    standing::RouteKey,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -28,7 +28,7 @@ struct OfResult {
 
 pub(super) fn encode(
     encoder: &mut DescriptorEncoder<'_>,
-    tallies: &[(Key, Tally)],
+    tallies: &[(RouteKey, Tally)],
     figures: &Figures,
     writes: &Writes,
 ) -> fmt::Result {

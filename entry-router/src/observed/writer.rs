@@ -15,7 +15,7 @@ use std::{
 
 use foreshift_api::{JournalRoute, ROUTER_FIELD_MANAGER};
 use foreshift_daemon::shutdown::Stop;
-use foreshift_operator::caches::Caches;
+use foreshift_view::Caches;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
@@ -26,7 +26,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use super::rows::{Rows, merged};
-use crate::{routes::Routes, standing::Key};
+use crate::{routes::Routes, standing::RouteKey};
 
 /// How often is looked for news.
 const LOOK: Duration = Duration::from_secs(5);
@@ -57,7 +57,7 @@ pub struct Writer {
     /// Name of this replica.
     observer: String,
     writes: Arc<Writes>,
-    written: BTreeMap<Key, Rows>,
+    written: BTreeMap<RouteKey, Rows>,
     failures: u32,
     /// Looks to leave out after failures.
     pause: u32,
@@ -126,7 +126,7 @@ impl Writer {
         }
     }
 
-    async fn write(&self, key: &Key, body: &Value) -> Result<(), Error> {
+    async fn write(&self, key: &RouteKey, body: &Value) -> Result<(), Error> {
         let routes: Api<JournalRoute> = Api::namespaced(self.client.clone(), &key.namespace);
         let params = PatchParams::apply(ROUTER_FIELD_MANAGER).force();
         let patch = Patch::Apply(body);

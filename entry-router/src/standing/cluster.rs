@@ -13,16 +13,11 @@ use foreshift_engine::{
     decision::Phase,
     resource::{Readiness, Resource},
 };
-use foreshift_operator::{
-    caches::Caches,
-    key::Key,
-    route::{
-        endpoints,
-        observe::{self, Observed},
-        ports,
-        resources::{Attribution, measure},
-        validate,
-    },
+use foreshift_view::{
+    Caches, Observed, RouteKey, endpoints, observe,
+    policy::policy,
+    ports,
+    resources::{Attribution, measure},
 };
 use k8s_openapi::{
     api::{
@@ -42,14 +37,14 @@ const H2C: &str = "kubernetes.io/h2c";
 
 /// What stands in the caches of every route. `service` is that of the router's replicas, which share the entries.
 #[must_use]
-pub fn standings(caches: &Caches, service: Option<&Key>, now: Timestamp) -> Vec<Standing> {
+pub fn standings(caches: &Caches, service: Option<&RouteKey>, now: Timestamp) -> Vec<Standing> {
     let part = service.map_or(1.0, |service| 1.0 / replicas(caches, service).max(1) as f64);
     caches.routes.state().iter().map(|route| standing(caches, route, part, now)).collect()
 }
 
 fn standing(caches: &Caches, route: &JournalRoute, part: f64, now: Timestamp) -> Standing {
-    let observed = observe::observe(caches, route, None, now);
-    let key = Key::of(route);
+    let observed = observe(caches, route, &[], now);
+    let key = RouteKey::of(route);
     let spec = &route.spec;
     let told = route.status.as_ref().map_or_else(Vec::new, |status| status.shares.clone());
     let share = |name: &str| told.iter().find(|share| share.resource == name);
@@ -66,11 +61,11 @@ fn standing(caches: &Caches, route: &JournalRoute, part: f64, now: Timestamp) ->
         .collect();
     let phase = route.status.as_ref().map_or(Phase::Steady, |status| phase(status.phase));
     let at = now.as_duration().unsigned_abs();
-    Standing { policy: validate::policy(spec), spec: spec.clone(), route: key, at, phase, members, part }
+    Standing { policy: policy(spec), spec: spec.clone(), route: key, at, phase, members, part }
 }
 
 fn member(
-    route: &Key,
+    route: &RouteKey,
     reference: &ResourceRef,
     spec: &JournalRouteSpec,
     observed: &Observed,
@@ -130,7 +125,7 @@ fn behind<'a>(service: Option<&Service>, number: i32, slice: &'a EndpointSlice) 
     slice.ports.iter().flatten().find(|port| name(&port.name) == name(&named.name))
 }
 
-fn replicas(caches: &Caches, service: &Key) -> usize {
+fn replicas(caches: &Caches, service: &RouteKey) -> usize {
     let slices = caches.slices_of(&service.namespace, &service.name);
     let ready: BTreeSet<String> = endpoints::ready(slices.iter().map(AsRef::as_ref))
         .map(|(_, endpoint)| endpoints::identity(endpoint).to_owned())
@@ -152,13 +147,13 @@ fn phase(phase: journal_route::Phase) -> Phase {
 
 #[cfg(test)]
 mod tests {
-    use foreshift_operator::caches;
+    use foreshift_view::{caches, index::IndexedWriter};
     use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn put<K>(writer: &mut kube::runtime::reflector::store::Writer<K>, object: Value)
+    fn put<K>(writer: &mut IndexedWriter<K>, object: Value)
     where
         K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + 'static,
     {
@@ -202,7 +197,7 @@ mod tests {
     }
 
     fn only(caches: &Caches) -> Standing {
-        let router = Key { namespace: "shop".into(), name: "router".into() };
+        let router = RouteKey { namespace: "shop".into(), name: "router".into() };
         standings(caches, Some(&router), Timestamp::UNIX_EPOCH).remove(0)
     }
 

@@ -11,7 +11,7 @@ use foreshift_engine::{
     decision::Phase,
     resource::{Freshness, Node, Readiness, Resource, Scores},
 };
-use foreshift_operator::{key::Key, route::validate};
+use foreshift_view::{RouteKey, policy::policy};
 use serde::Deserialize;
 
 use super::{Member, Protocol, Standing};
@@ -92,7 +92,7 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Vec<Standing>, Error> {
 
 impl Route {
     fn standing(self) -> Result<Standing, Error> {
-        let route = Key { namespace: self.namespace, name: self.name };
+        let route = RouteKey { namespace: self.namespace, name: self.name };
         if self.spec.shadow.as_ref().is_some_and(|shadow| Mark::of(shadow).is_none()) {
             return Err(Error::Header(route.to_string()));
         }
@@ -106,7 +106,7 @@ impl Route {
             members.push(backend.member(service));
         }
         Ok(Standing {
-            policy: validate::policy(&self.spec),
+            policy: policy(&self.spec),
             spec: self.spec,
             route,
             at: Duration::ZERO,

@@ -4,10 +4,13 @@ use std::{net::SocketAddr, time::Duration};
 
 use foreshift_engine::resource::Freshness;
 use foreshift_entry_router::{proxy::Limits, standing::cluster::standings};
-use foreshift_operator::caches::{self, Caches};
+use foreshift_view::{
+    caches::{self, Caches},
+    index::IndexedWriter,
+};
 use http::StatusCode;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kube::runtime::{reflector::store::Writer, watcher::Event};
+use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,7 +18,7 @@ use crate::{
     world::{LONG, World, entry},
 };
 
-fn put<K>(writer: &mut Writer<K>, object: Value)
+fn put<K>(writer: &mut IndexedWriter<K>, object: Value)
 where
     K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + 'static,
 {

@@ -12,9 +12,9 @@ use foreshift_entry_router::{
     assigner::Settings,
     proxy::{Figures, Limits, Proxy, tls::Tls},
     routes::Routes,
-    standing::{Key, Member, Protocol, Standing},
+    standing::{Member, Protocol, RouteKey, Standing},
 };
-use foreshift_operator::route::validate;
+use foreshift_view::policy::policy;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
@@ -191,8 +191,8 @@ pub(crate) fn standing(resources: &[SocketAddr]) -> Standing {
         }
     };
     Standing {
-        route: Key { namespace: "shop".into(), name: "journal".into() },
-        policy: validate::policy(&spec),
+        route: RouteKey { namespace: "shop".into(), name: "journal".into() },
+        policy: policy(&spec),
         spec,
         at: Duration::from_hours(500_000),
         phase: Phase::Steady,

@@ -13,6 +13,7 @@ use std::{
 use foreshift_api::{LoadModel, LoadModelStatus, load_model::ModelRole, operator_field_manager::MODELS};
 use foreshift_daemon::shutdown::Stop;
 use foreshift_predictor::Model;
+use foreshift_view::{Caches, time::elapsed};
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -30,7 +31,7 @@ use super::{
     files::{MANIFEST, ONNX},
     status,
 };
-use crate::{caches::Caches, elapsed, events, metrics::Metrics, write::Gate};
+use crate::{events, metrics::Metrics, write::Gate};
 
 /// How often files and LoadModels are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

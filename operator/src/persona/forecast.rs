@@ -11,11 +11,12 @@ use foreshift_engine::{
     forecast::{HORIZON_STEPS, Quantile, Rung},
 };
 use foreshift_predictor::{Forecaster, WINDOW};
+use foreshift_view::time::elapsed;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::{Errand, frame, name};
-use crate::{elapsed, models::Models};
+use crate::models::Models;
 
 /// Load from which a node counts as saturated where no route says otherwise.
 const SATURATION: f64 = 0.9;

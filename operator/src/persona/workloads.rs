@@ -7,10 +7,10 @@ use std::{
 };
 
 use foreshift_api::{ResourcePersona, journal_route::Observation, resource_persona::WorkloadSpec};
+use foreshift_view::{Caches, endpoints};
 use serde_json::json;
 
 use super::{Errand, frame, name, reference::reference};
-use crate::{caches::Caches, route::endpoints};
 
 /// Bounds of the resource's schema.
 const MOST_WORKLOADS: usize = 64;

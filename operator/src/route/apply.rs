@@ -10,6 +10,7 @@ use std::{
 };
 
 use foreshift_api::{JournalRoute, operator_field_manager::SLICES};
+use foreshift_view::{Observed, RouteKey, time::elapsed};
 use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 use kube::{
     Api, ResourceExt,
@@ -18,11 +19,10 @@ use kube::{
 
 use super::{
     Context,
-    observe::Observed,
     plan::Outcome,
     slices::{self, is_ours, same},
 };
-use crate::{elapsed, key::Key, write::WriteError};
+use crate::write::WriteError;
 
 /// The watch shows an own write within milliseconds; until then the answer to it is believed for this long.
 const WATCH_LAG: Duration = Duration::from_secs(2);
@@ -79,7 +79,7 @@ pub async fn apply(
     now: Timestamp,
 ) -> Applied {
     let Some(valid) = &outcome.in_force else { return Applied::default() };
-    let key = Key::of(route);
+    let key = RouteKey::of(route);
     let found: Vec<Arc<EndpointSlice>> =
         observed.services.get(&valid.target).map(|target| target.slices.clone()).unwrap_or_default();
     let mut applied = Applied { contested: foreign(&found, &valid.target), ..Applied::default() };

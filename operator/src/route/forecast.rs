@@ -8,8 +8,8 @@ use foreshift_engine::{
     plan::Outlook,
 };
 use foreshift_predictor::{Forecaster, Model, Trust};
+use foreshift_view::resources::{Measured, Track};
 
-use super::resources::{Measured, Track};
 use crate::persona::forecast::feed;
 
 /// The grids of a persona's history.

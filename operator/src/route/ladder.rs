@@ -6,11 +6,11 @@ use foreshift_api::{
     resource_persona::{History, Window},
 };
 use foreshift_engine::{forecast::Rung, ledger::Ledger};
+use foreshift_view::observe;
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
     apply::Applied,
-    observe::observe,
     plan::Planner,
     status::{Facts, next_status},
     validate::validate,
@@ -46,7 +46,7 @@ fn told(models: &Models, strategy: Strategy, loads: &[f64]) -> Told {
         let shown = &loads[seen.saturating_sub(SHOWN)..seen];
         show(&world, ("n1", "a"), now, shown);
         show(&world, ("n2", "b"), now, &vec![0.05; shown.len()]);
-        let observed = observe(&world.caches, &route, planner.in_force(), now);
+        let observed = observe(&world.caches, &route, &planner.services_in_force(), now);
         let verdict = validate(&route, &observed);
         let outcome = planner.tick(&route, &verdict, &observed, &mut ledger, models, now);
         let applied = Applied::default();

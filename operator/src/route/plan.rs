@@ -13,19 +13,21 @@ use foreshift_engine::{
     warm_up::{Call, Candidate, Hooks, Standing},
 };
 use foreshift_predictor::Trust;
+use foreshift_view::{
+    Observed, RouteKey, endpoints,
+    resources::{Attribution, Measured, measure},
+    time::since_epoch,
+};
 use k8s_openapi::jiff::Timestamp;
 
 use super::{
-    endpoints,
     forecast::{Elsewhere, Forecasters},
     hook::Answer,
-    observe::Observed,
-    resources::{Attribution, Measured, measure},
     slices,
     validate::{ValidRoute, Verdict},
     verdicts::{Verdicts, judge},
 };
-use crate::{key::Key, models::Models, since_epoch};
+use crate::models::Models;
 
 /// How far ahead people are told the lead's load.
 const TOLD_AHEAD: Duration = Duration::from_mins(1);
@@ -90,6 +92,12 @@ impl Planner {
     #[must_use]
     pub fn in_force(&self) -> Option<&ValidRoute> {
         self.in_force.as_ref()
+    }
+
+    /// The Services that it names; none without one.
+    #[must_use]
+    pub fn services_in_force(&self) -> Vec<&str> {
+        self.in_force().map(ValidRoute::services).unwrap_or_default()
     }
 
     /// The lead, and what was offered to it lately on the fine grid.
@@ -175,7 +183,7 @@ impl Planner {
         models: &Models,
         now: Timestamp,
     ) -> Plan {
-        let key = Key::of(route);
+        let key = RouteKey::of(route);
         let now = since_epoch(now);
         let mut measured = self.measure(&key, valid, observed, ledger, now);
         let verdicts = judge(route, valid, &mut measured, now);
@@ -252,7 +260,7 @@ impl Planner {
 
     fn measure(
         &mut self,
-        key: &Key,
+        key: &RouteKey,
         valid: &ValidRoute,
         observed: &Observed,
         ledger: &Ledger,
@@ -284,13 +292,6 @@ impl Planner {
         let elsewhere = shares.iter().copied().fold(0, u16::saturating_add);
         shares.insert(0, 1000_u16.saturating_sub(elsewhere));
         shares
-    }
-}
-
-impl Key {
-    /// Name of a Service that no other namespace's Service has.
-    fn service(&self, name: &str) -> String {
-        format!("{}/{name}", self.namespace)
     }
 }
 

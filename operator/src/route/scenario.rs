@@ -12,17 +12,16 @@ use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 
 use super::{
     hook::Answer,
-    observe::observe,
     plan::{Outcome, Planner},
     slices,
     validate::validate,
 };
 use crate::{
     fixtures::{World, later, node},
-    key::Key,
     models::Models,
 };
 use foreshift_api::journal_route::{Hook, Phase, Strategy};
+use foreshift_view::{RouteKey, observe};
 
 /// Pods of each resource.
 const PODS: usize = 4;
@@ -215,7 +214,7 @@ impl Simulation {
     /// One tick of the operator without its I/O; answers the shares that the listed endpoints come to.
     fn tick(&mut self, now: Timestamp) -> Vec<u16> {
         let route = self.world.route("journal");
-        let observed = observe(&self.world.caches, &route, self.planner.in_force(), now);
+        let observed = observe(&self.world.caches, &route, &self.planner.services_in_force(), now);
         let verdict = validate(&route, &observed);
         self.answer(now);
         let outcome = self.planner.tick(&route, &verdict, &observed, &mut self.ledger, &self.models, now);
@@ -226,7 +225,7 @@ impl Simulation {
         let valid = outcome.in_force.as_ref().unwrap();
         let before: Vec<&EndpointSlice> = observed.slices("journal").collect();
         let shares = outcome.shares.as_ref().unwrap();
-        let slices = slices::build(&Key::of(&route), valid, &observed, shares, &before);
+        let slices = slices::build(&RouteKey::of(&route), valid, &observed, shares, &before);
         let realised = slices::realised(&slices, &["a", "b", "c"]).unwrap();
         for slice in slices {
             self.world.put_slice(slice);

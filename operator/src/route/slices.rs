@@ -6,15 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use foreshift_engine::subset;
+use foreshift_view::{Observed, RouteKey, endpoints, labels::SERVICE_NAME, ports};
 use k8s_openapi::{
     api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use kube::{ResourceExt, api::ObjectMeta};
 
-use super::{endpoints, observe::Observed, ports, validate::ValidRoute};
-use crate::caches::SERVICE_NAME;
-use crate::key::Key;
+use super::validate::ValidRoute;
 
 /// Label that tells other controllers to leave a slice alone.
 pub const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
@@ -39,7 +38,7 @@ struct Group<'a> {
 /// listed until now. None if the target does not exist.
 #[must_use]
 pub fn build(
-    key: &Key,
+    key: &RouteKey,
     route: &ValidRoute,
     observed: &Observed,
     shares: &[u16],
@@ -150,7 +149,7 @@ fn group<'a>(service: &str, observed: &'a Observed, pairs: &[ports::Pair<'_>]) -
 /// Slices of one resource; a group without a picked endpoint keeps an empty one, so that a share that comes and
 /// goes makes and deletes no objects.
 fn list(
-    key: &Key,
+    key: &RouteKey,
     target: &str,
     resource: &str,
     owner: &OwnerReference,
@@ -198,14 +197,16 @@ fn labels(target: &str, resource: &str) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use foreshift_view::observe;
+
     use super::*;
     use crate::fixtures::{EndpointWith, NOW, World, endpoint, slice};
 
     fn built(world: &World, shares: &[u16]) -> Vec<EndpointSlice> {
         let route = world.route("journal");
-        let observed = super::super::observe::observe(&world.caches, &route, None, NOW);
+        let observed = observe(&world.caches, &route, &[], NOW);
         let valid = super::super::validate::validate(&route, &observed).unwrap();
-        build(&Key::of(&route), &valid, &observed, shares, &[])
+        build(&RouteKey::of(&route), &valid, &observed, shares, &[])
     }
 
     fn world() -> World {
@@ -294,10 +295,10 @@ mod tests {
     fn a_target_that_is_gone_gets_no_slices() {
         let world = world();
         let route = world.route("journal");
-        let observed = super::super::observe::observe(&world.caches, &route, None, NOW);
+        let observed = observe(&world.caches, &route, &[], NOW);
         let valid = super::super::validate::validate(&route, &observed).unwrap();
         let world = world.without_service("journal");
-        let observed = super::super::observe::observe(&world.caches, &route, Some(&valid), NOW);
-        assert!(build(&Key::of(&route), &valid, &observed, &[1000, 0], &[]).is_empty());
+        let observed = observe(&world.caches, &route, &valid.services(), NOW);
+        assert!(build(&RouteKey::of(&route), &valid, &observed, &[1000, 0], &[]).is_empty());
     }
 }

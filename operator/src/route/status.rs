@@ -10,6 +10,7 @@ use foreshift_api::{
     operator_field_manager::ROUTE_STATUS,
 };
 use foreshift_engine::decision;
+use foreshift_view::{RouteKey, time::elapsed};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
     Api, Resource,
@@ -24,7 +25,7 @@ use super::{
     plan::{Outcome, Plan},
     validate::Verdict,
 };
-use crate::{elapsed, key::Key, metrics::Figures};
+use crate::metrics::Figures;
 
 /// Once a second, less what a tick may come early.
 const SHORTEST: Duration = Duration::from_millis(900);
@@ -68,7 +69,7 @@ pub async fn tell(
     told: &mut Told,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let key = Key::of(route);
+    let key = RouteKey::of(route);
     let facts = Facts { route, verdict, outcome, applied };
     let last = told.last.as_ref();
     let mut previous = last.map(|(status, _)| status).or(route.status.as_ref()).cloned().unwrap_or_default();
@@ -246,7 +247,7 @@ fn moved(previous: &JournalRouteStatus, next: &JournalRouteStatus) -> bool {
             .any(|(a, b)| apart(a.load, b.load) || apart(a.p90, b.p90) || apart(served(a), served(b)))
 }
 
-fn measure(ctx: &Context, key: &Key, status: &JournalRouteStatus, outcome: &Outcome) {
+fn measure(ctx: &Context, key: &RouteKey, status: &JournalRouteStatus, outcome: &Outcome) {
     let figures: Vec<Figures<'_>> = status
         .shares
         .iter()

@@ -1,19 +1,16 @@
 //! Parse, do not validate: from a spec to a [`ValidRoute`], or to sentences that say what to write instead.
 
-use std::time::Duration;
-
 use foreshift_api::{
-    JournalRoute, JournalRouteSpec,
-    journal_route::{self as api, Hook, ResourceRef, Strategy, condition},
+    JournalRoute,
+    journal_route::{Hook, ResourceRef, Strategy, condition},
 };
-use foreshift_engine::{
-    forecast::{Quantile, Rung},
-    policy::{FailurePolicy, Limits, Objective, Policy, WarmUp, Weights},
-    shadow::Shadow,
+use foreshift_engine::{forecast::Rung, policy::Policy, shadow::Shadow};
+use foreshift_view::{
+    Observed,
+    policy::{policy, shadow},
+    ports,
 };
 use k8s_openapi::api::core::v1::Service;
-
-use super::{observe::Observed, ports};
 
 /// A route that makes sense and whose Services fit their parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +94,13 @@ impl ValidRoute {
     pub fn resources(&self) -> impl Iterator<Item = &ResourceRef> {
         std::iter::once(&self.lead).chain(&self.alternates)
     }
+
+    /// The Services of resources and target.
+    #[must_use]
+    pub fn services(&self) -> Vec<&str> {
+        let resources = self.resources().map(|resource| resource.service.as_str());
+        resources.chain([self.target.as_str()]).collect()
+    }
 }
 
 fn check_target<'a>(name: &str, observed: &'a Observed, problems: &mut Vec<Problem>) -> Option<&'a Service> {
@@ -168,60 +172,6 @@ fn check_resource(
     }
 }
 
-/// What a spec asks of the engine.
-#[must_use]
-pub fn policy(spec: &JournalRouteSpec) -> Policy {
-    let (objective, default) = (&spec.objective, Policy::default());
-    let least = Duration::from_secs(1);
-    Policy {
-        objective: Objective {
-            lead_load: objective.lead_load.get(),
-            alternate_load: objective.alternate_load.get(),
-            saturation: objective.saturation.get(),
-            horizon: objective.horizon.get().map_or(default.objective.horizon, |horizon| horizon.max(least)),
-            quantile: match objective.quantile {
-                api::Quantile::P50 => Quantile::P50,
-                api::Quantile::P90 => Quantile::P90,
-                api::Quantile::P99 => Quantile::P99,
-            },
-        },
-        weights: Weights {
-            affinity: f64::from(spec.weights.affinity),
-            stability: f64::from(spec.weights.stability),
-            cost: f64::from(spec.weights.cost),
-        },
-        limits: Limits {
-            min_lead_share: spec.limits.min_lead_share.permille(),
-            max_step: spec.limits.max_step.permille(),
-            hold_down: spec.limits.hold_down.get(),
-            max_share_per_alternate: spec.limits.max_share_per_alternate.permille(),
-        },
-        warm_up: WarmUp {
-            duration: spec.warm_up.duration.get(),
-            minimum: spec.warm_up.minimum_share.fraction(),
-            aggression: spec.warm_up.aggression.get(),
-        },
-        failure: match spec.failure_policy {
-            api::FailurePolicy::FailOpen => FailurePolicy::FailOpen,
-            api::FailurePolicy::LeadOnly => FailurePolicy::LeadOnly,
-        },
-    }
-}
-
-/// How a spec asks to try alternates.
-#[must_use]
-pub fn shadow(spec: &api::Shadow) -> Shadow {
-    Shadow {
-        every: spec.every.get(),
-        duration: spec.duration.get(),
-        percent: f64::from(spec.percent),
-        min_entries: u32::try_from(spec.min_entries).unwrap_or(1),
-        max_error_ratio: spec.max_error_ratio.get(),
-        max_latency_ratio: spec.max_latency_ratio.get(),
-        required: spec.required,
-    }
-}
-
 fn accepted(reason: &'static str, message: String) -> Problem {
     Problem { condition: condition::ACCEPTED, reason, message }
 }
@@ -232,12 +182,14 @@ fn unresolved(reason: &'static str, message: String) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use foreshift_view::observe;
+
     use super::*;
     use crate::fixtures::{NOW, ServiceWith, World, route, service};
 
     fn verdict(world: &World) -> Verdict {
         let route = world.route("journal");
-        validate(&route, &super::super::observe::observe(&world.caches, &route, None, NOW))
+        validate(&route, &observe(&world.caches, &route, &[], NOW))
     }
 
     fn world() -> World {

@@ -11,9 +11,9 @@ use foreshift_engine::{
     resource::Readiness,
     shadow::{Interval, Shadow, Verdict},
 };
+use foreshift_view::{resources::Measured, time::since_epoch};
 
-use super::{resources::Measured, validate::ValidRoute};
-use crate::since_epoch;
+use super::validate::ValidRoute;
 
 /// What was seen longer ago says nothing of the present.
 const BELIEVED_FOR: Duration = Duration::from_mins(10);

@@ -6,13 +6,7 @@ use foreshift_api::{
     JournalRoute, JournalRouteSpec,
     journal_route::{ResourceRef, Strategy},
 };
-use foreshift_operator::{
-    caches::SERVICE_NAME,
-    route::{
-        endpoints,
-        observe::{Backend, Observed},
-    },
-};
+use foreshift_view::{Observed, endpoints, labels::SERVICE_NAME, observe::Backend};
 use k8s_openapi::api::{
     core::v1::{ObjectReference, Service, ServicePort, ServiceSpec},
     discovery::v1::{Endpoint, EndpointPort, EndpointSlice},

@@ -8,7 +8,7 @@ use foreshift_engine::{
     resource::{Readiness, Resource},
     shadow::{self, Mirror, Purpose, Shadow, Skip},
 };
-use foreshift_operator::route::validate;
+use foreshift_view::policy;
 
 use super::{Chosen, Entry, Heart, Outcome, Reason};
 use crate::{
@@ -44,7 +44,7 @@ impl Heart {
     pub(super) fn prepare_copies(&mut self, standing: &mut Standing) {
         self.copies.asked = standing.spec.shadow.as_ref().and_then(|spec| {
             let mark = Mark::of(spec)?;
-            Some((validate::shadow(spec), mark))
+            Some((policy::shadow(spec), mark))
         });
         let served: Vec<u32> =
             standing.members.iter().map(|member| self.served(&member.resource.name)).collect();

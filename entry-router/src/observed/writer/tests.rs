@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use foreshift_operator::caches::{self, Writers};
+use foreshift_view::caches::{self, Writers};
 use http::{Request, Response, StatusCode};
 use kube::{client::Body, runtime::watcher::Event};
 

@@ -9,11 +9,12 @@ use foreshift_engine::{
     warm_up::Standing,
 };
 use foreshift_predictor::Trust;
+use foreshift_view::observe;
 
 use super::*;
 use crate::{
     fixtures::{NOW, World, later, route},
-    route::{observe::observe, validate::validate, verdicts::Verdicts},
+    route::{validate::validate, verdicts::Verdicts},
 };
 
 fn share(resource: &str, permille: u16) -> Share {
@@ -75,7 +76,7 @@ fn plan(decision: Decision) -> Plan {
 fn after(plan: Option<Plan>, previous: &JournalRouteStatus, now: Timestamp) -> JournalRouteStatus {
     let world = World::with_route("journal").backend("a", "n1", 4).backend("b", "n2", 4);
     let route = world.route("journal");
-    let verdict = validate(&route, &observe(&world.caches, &route, None, NOW));
+    let verdict = validate(&route, &observe(&world.caches, &route, &[], NOW));
     let outcome =
         Outcome { in_force: verdict.clone().ok(), shares: Some(vec![800, 200]), plan, ..Outcome::default() };
     let applied = Applied { programmed: Some(vec![800, 200]), complete: true, ..Applied::default() };
@@ -183,7 +184,7 @@ fn knowing(hooks: &[Standing], shadow: &[Verdicts]) -> JournalRouteStatus {
     let world = World::with_route("journal").backend("a", "n1", 4).backend("b", "n2", 4);
     world.put_route(spec);
     let route = world.route("journal");
-    let verdict = validate(&route, &observe(&world.caches, &route, None, NOW));
+    let verdict = validate(&route, &observe(&world.caches, &route, &[], NOW));
     let plan = Plan { hooks: Some(hooks.to_vec()), shadow: Some(shadow.to_vec()), ..plan(decision(1000)) };
     let outcome = Outcome { in_force: verdict.clone().ok(), plan: Some(plan), ..Outcome::default() };
     let applied = Applied::default();

@@ -12,9 +12,7 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 
-use super::validate::ValidRoute;
-use crate::caches::Caches;
-use crate::key::Key;
+use crate::{Caches, RouteKey};
 
 /// What is known of everything that a route names.
 #[derive(Clone, Debug, Default)]
@@ -45,16 +43,11 @@ pub struct Persona {
     pub freshness: Freshness,
 }
 
-/// Reads what the route and the version of it that is in force name.
+/// Reads what the route names, and the Services in `also`, such as those of the version of it that is in force.
 #[must_use]
-pub fn observe(
-    caches: &Caches,
-    route: &JournalRoute,
-    in_force: Option<&ValidRoute>,
-    now: Timestamp,
-) -> Observed {
-    let Key { namespace, .. } = Key::of(route);
-    let services: BTreeMap<String, Backend> = names(route, in_force)
+pub fn observe(caches: &Caches, route: &JournalRoute, also: &[&str], now: Timestamp) -> Observed {
+    let RouteKey { namespace, .. } = RouteKey::of(route);
+    let services: BTreeMap<String, Backend> = names(route, also)
         .into_iter()
         .map(|name| {
             let service = caches.service(&namespace, name);
@@ -91,30 +84,24 @@ impl Observed {
     }
 }
 
-fn names<'a>(route: &'a JournalRoute, in_force: Option<&'a ValidRoute>) -> BTreeSet<&'a str> {
+fn names<'a>(route: &'a JournalRoute, also: &[&'a str]) -> BTreeSet<&'a str> {
     let spec = &route.spec;
     let mut names: BTreeSet<&str> = spec.alternates.iter().map(|a| a.service.as_str()).collect();
     names.insert(&spec.lead.service);
     names.extend(spec.target.service.as_deref());
-    if let Some(valid) = in_force {
-        names.extend(valid.resources().map(|resource| resource.service.as_str()));
-        names.insert(&valid.target);
-    }
+    names.extend(also);
     names
 }
 
 /// The older of two routes keeps a target; the name decides between twins.
 fn rival(caches: &Caches, route: &JournalRoute) -> Option<String> {
     let target = route.spec.target.service.as_ref()?;
+    let namespace = route.metadata.namespace.as_deref().unwrap_or_default();
     let age = |route: &JournalRoute| {
         let created = route.metadata.creation_timestamp.as_ref().map(|time| time.0);
         (created, route.metadata.name.clone())
     };
-    let older = caches.routes.find(|other| {
-        other.metadata.namespace == route.metadata.namespace
-            && other.metadata.name != route.metadata.name
-            && other.spec.target.service.as_ref() == Some(target)
-            && age(other) < age(route)
-    });
-    older.and_then(|other| other.metadata.name.clone())
+    let others = caches.routes_to(namespace, target).into_iter();
+    let older = others.filter(|other| other.metadata.name != route.metadata.name && age(other) < age(route));
+    older.min_by_key(|other| age(other)).and_then(|other| other.metadata.name.clone())
 }

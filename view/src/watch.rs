@@ -1,28 +1,17 @@
-//! What the API server says, kept current by one watch a kind. Every replica watches; a standby is warm.
+//! One watch a kind, which keeps the caches current.
 
-use std::{
-    fmt::Debug,
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt::Debug, pin::pin};
 
 use foreshift_api::{JournalRoute, ResourcePersona};
 use foreshift_daemon::shutdown::Stop;
-use foreshift_engine::resource::Freshness;
-use futures::{
-    FutureExt, StreamExt,
-    future::{BoxFuture, Shared},
-};
-use k8s_openapi::{
-    api::{core::v1::Service, discovery::v1::EndpointSlice},
-    jiff::Timestamp,
-};
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api, Client, Resource, ResourceExt,
     core::DeserializeGuard,
     runtime::{
         WatchStreamExt,
-        reflector::{self, ObjectRef, Store, store::Writer},
+        reflector::{ObjectRef, Store},
         watcher::{self, Event, watcher},
     },
 };
@@ -30,114 +19,15 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc, task::JoinSet};
 use tracing::warn;
 
-use crate::{key::Key, persona::freshness::Sightings};
-
-/// Label that ties an EndpointSlice to its Service.
-pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+use crate::{
+    RouteKey,
+    caches::{Caches, Writers},
+    index::IndexedWriter,
+};
 
 /// Seconds after which a watch is taken up anew. A connection that died without a word (a NAT that forgot it, a cut
 /// cable) looks like a quiet cluster; it is noticed five seconds after this.
 const RENEW_WATCH_AFTER: u32 = 20;
-
-/// Read side; cheap to clone.
-#[derive(Clone)]
-pub struct Caches {
-    /// What people want.
-    pub routes: Store<JournalRoute>,
-    /// What the nodes measured.
-    pub personas: Store<ResourcePersona>,
-    services: Store<Service>,
-    slices: Store<EndpointSlice>,
-    sightings: Arc<Mutex<Sightings>>,
-    /// A store wakes one waiter only, so all wait for one wait.
-    synced: Shared<BoxFuture<'static, bool>>,
-}
-
-/// Write side.
-pub struct Writers {
-    /// Routes.
-    pub routes: Writer<JournalRoute>,
-    /// Personas.
-    pub personas: Writer<ResourcePersona>,
-    /// Services.
-    pub services: Writer<Service>,
-    /// EndpointSlices, ours and everybody's.
-    pub slices: Writer<EndpointSlice>,
-}
-
-/// Empty caches.
-#[must_use]
-pub fn new() -> (Caches, Writers) {
-    let (routes, to_routes) = reflector::store();
-    let (personas, to_personas) = reflector::store();
-    let (services, to_services) = reflector::store();
-    let (slices, to_slices) = reflector::store();
-    let synced =
-        first_lists(routes.clone(), personas.clone(), services.clone(), slices.clone()).boxed().shared();
-    let caches = Caches { routes, personas, services, slices, sightings: Arc::default(), synced };
-    let writers =
-        Writers { routes: to_routes, personas: to_personas, services: to_services, slices: to_slices };
-    (caches, writers)
-}
-
-async fn first_lists(
-    routes: Store<JournalRoute>,
-    personas: Store<ResourcePersona>,
-    services: Store<Service>,
-    slices: Store<EndpointSlice>,
-) -> bool {
-    let lists = tokio::join!(
-        routes.wait_until_ready(),
-        personas.wait_until_ready(),
-        services.wait_until_ready(),
-        slices.wait_until_ready(),
-    );
-    lists.0.is_ok() && lists.1.is_ok() && lists.2.is_ok() && lists.3.is_ok()
-}
-
-impl Caches {
-    /// Waits for the first complete list of every kind; false if a watch ended before.
-    pub async fn synced(&self) -> bool {
-        self.synced.clone().await
-    }
-
-    /// A Service.
-    #[must_use]
-    pub fn service(&self, namespace: &str, name: &str) -> Option<Arc<Service>> {
-        self.services.get(&ObjectRef::new(name).within(namespace))
-    }
-
-    /// The slices of a Service, by name.
-    #[must_use]
-    pub fn slices_of(&self, namespace: &str, service: &str) -> Vec<Arc<EndpointSlice>> {
-        let of = |slice: &EndpointSlice| slice.labels().get(SERVICE_NAME).is_some_and(|name| name == service);
-        let here = |slice: &EndpointSlice| slice.metadata.namespace.as_deref() == Some(namespace);
-        let mut slices = self.slices.state_filter(|slice| here(slice) && of(slice));
-        slices.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-        slices
-    }
-
-    /// A node's persona.
-    #[must_use]
-    pub fn persona(&self, node: &str) -> Option<Arc<ResourcePersona>> {
-        self.personas.get(&ObjectRef::new(node))
-    }
-
-    /// How old what a persona says is.
-    #[must_use]
-    pub fn freshness(&self, persona: &ResourcePersona, now: Timestamp) -> Freshness {
-        self.sightings().freshness(persona, now)
-    }
-
-    /// Takes note of when a persona arrived; see [`Sightings`].
-    pub fn sighted(&self, persona: &ResourcePersona, now: Timestamp) {
-        self.sightings().note(persona, now);
-    }
-
-    fn sightings(&self) -> std::sync::MutexGuard<'_, Sightings> {
-        self.sightings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Writers {
     /// Starts one watch a kind. `changed` hears of routes whose spec is new; a full queue drops the hint, the next
@@ -146,13 +36,13 @@ impl Writers {
         self,
         client: &Client,
         caches: &Caches,
-        changed: mpsc::Sender<Key>,
+        changed: mpsc::Sender<RouteKey>,
         stop: &Stop,
         tasks: &mut JoinSet<&'static str>,
     ) {
         let told = move |new: &JournalRoute, old: Option<&JournalRoute>| {
             if old.is_none_or(|old| old.metadata.generation != new.metadata.generation) {
-                let _ = changed.try_send(Key::of(new));
+                let _ = changed.try_send(RouteKey::of(new));
             }
         };
         let seen = caches.clone();
@@ -172,7 +62,7 @@ impl Writers {
 /// Follows one kind until asked to stop. An object that does not fit its type is reported and the last one that did is kept.
 async fn watch<K>(
     api: Api<DeserializeGuard<K>>,
-    mut writer: Writer<K>,
+    mut writer: IndexedWriter<K>,
     mut noted: impl FnMut(&K, Option<&K>) + Send,
     mut stop: Stop,
 ) where
@@ -237,7 +127,10 @@ where
 mod tests {
     use kube::core::error_boundary::InvalidObject;
 
+    use k8s_openapi::api::core::v1::Service;
+
     use super::*;
+    use crate::caches::new;
 
     fn service(name: &str, version: &str) -> Service {
         let mut service = Service::default();
