@@ -30,7 +30,7 @@ test-apiserver: ## the operator's reconciles against a real kube-apiserver and e
 	@$(TEST) apiserver
 test-models: ## the shipped model against its card, its golden vectors and onnxruntime
 	@$(TEST) models
-test-peers: ## the entry router's doors before a real Envoy and a Python client
+test-peers: ## the entry router's frontends with a real Envoy and a Python client
 	@$(TEST) peers
 test-prometheus: ## a real Prometheus as the source of retraining
 	@$(TEST) prometheus
@@ -85,12 +85,12 @@ fmt: ## format the Rust code
 	@cargo fmt --all
 lint: ## formatting, clippy, shellcheck, cargo-deny
 	@$(TEST) format clippy scripts deny
-crds: ## write crds/ and the chart's copy anew from the Rust types
-	@UPDATE=1 cargo test --workspace --locked --test crds
+crds: ## write crds/, the chart's copy and docs/reference/ anew from the Rust types
+	@UPDATE=1 cargo test --workspace --locked --test crds --test reference
 	@cp crds/*.yaml charts/foreshift/crds/
 proto: ## write the code of entry-router/proto anew, and the JSON API's description
 	@cargo run --quiet --manifest-path entry-router/proto/generate/Cargo.toml --target-dir $(TARGET)/proto
-	@UPDATE=1 cargo test --locked --package foreshift-doors openapi
+	@UPDATE=1 cargo test --locked --package foreshift-frontends openapi
 images: ## image archives (OCI), into target/images/; PROFILE=release as they are published
 	@cargo build --locked --profile $(or $(PROFILE),dev) --bins $(IMAGE_CRATES)
 	@e2e/images/build --profile-dir $(TARGET)/$(or $(PROFILE),debug) journal operator node-agent entry-router trainer
@@ -104,7 +104,9 @@ record-impact: ## measure what entries cost real receivers on this machine, into
 record-traces: ## record node series on the local cluster under PARTS=9 times three minutes of drawn load, into models/traces/
 	@models/record/traces --parts $(or $(PARTS),9)
 
-.PHONY: cluster-up cluster-down cluster-status install
+.PHONY: dev cluster-up cluster-down cluster-status install
+dev: ## build what has changed and replace it in the local cluster, which must be up
+	@e2e/dev
 cluster-up: ## start the local cluster: one control plane, three nodes
 	@$(CLUSTER) up
 cluster-down: ## end it and leave nothing of it

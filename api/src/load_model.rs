@@ -5,13 +5,11 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Decimal;
-
-/// Condition types of a model.
-pub mod condition {
-    /// The files were found and the model proved itself.
-    pub const SOUND: &str = "Sound";
-}
+use crate::{
+    Decimal,
+    condition::{ModelCondition, types_of},
+    vocabulary::values_of,
+};
 
 /// Where a load model comes from.
 #[derive(CustomResource, KubeSchema, Deserialize, Serialize, Clone, Debug, Default, PartialEq, Eq)]
@@ -72,8 +70,9 @@ pub struct ConfigMapSource {
 #[derive(Deserialize, Serialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadModelStatus {
-    /// Which part it plays.
+    /// Role of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = values_of::<ModelRole>)]
     pub role: Option<ModelRole>,
     /// The first digits of the file's SHA-256.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,8 +86,9 @@ pub struct LoadModelStatus {
     /// Why it was turned down last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rejection: Option<Rejection>,
-    /// See [`condition`].
+    /// Conditions of the model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = types_of::<ModelCondition>)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Decimal, Span,
-    journal_route::{ClassReference, Observation},
+    condition::{PersonaCondition, types_of},
+    journal_route::{ClassReference, Forecaster, Observation},
+    vocabulary::values_of,
+    wire,
 };
 
 /// What people and the operator ask of a persona.
@@ -147,8 +150,9 @@ pub struct ResourcePersonaStatus {
     /// Forecast of this node's load; written by the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<NodeForecast>,
-    /// `Ready`, `Saturating`, `Stale`.
+    /// Conditions of the node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = types_of::<PersonaCondition>)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 }
@@ -176,6 +180,7 @@ pub struct Scores {
 #[serde(rename_all = "camelCase")]
 pub struct Capacity {
     /// The dimension that saturates first.
+    #[schemars(transform = values_of::<Dimension>)]
     pub limiting: Dimension,
     /// Offered demand on it over its capacity; passes 1 when work queues.
     pub load: Decimal,
@@ -279,7 +284,7 @@ pub struct WorkloadStatus {
 #[serde(rename_all = "camelCase")]
 pub struct Affinity {
     /// The class, or `other`.
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = wire::CLASS_LENGTH))]
     pub class: String,
     /// 0-100; 50 is neutral.
     #[schemars(range(min = 0, max = 100))]
@@ -292,9 +297,19 @@ pub struct Affinity {
     /// Mean service time of those that succeeded, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_service_time: Option<Decimal>,
-    /// Who saw it: `agent` or `router`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub observer: String,
+    /// Where the figures come from.
+    #[serde(default)]
+    #[schemars(transform = values_of::<AffinityObserver>)]
+    pub observer: AffinityObserver,
+}
+
+/// Where the figures of an affinity come from.
+#[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum AffinityObserver {
+    /// The node agent read them from the metrics of the observed pods.
+    #[default]
+    Agent,
 }
 
 /// Signals behind the cost score.
@@ -306,6 +321,7 @@ pub struct CostStatus {
     /// Electrical power, in watts.
     pub watts: Decimal,
     /// Where the watts come from.
+    #[schemars(transform = values_of::<WattsSource>)]
     pub watts_source: WattsSource,
     /// Price of a million entries at the present rate; not there while nobody counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -352,8 +368,12 @@ pub struct Window {
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeForecast {
-    /// `model DIGEST`, `holt`, `last-value` or `reactive`.
-    pub model: String,
+    /// What made the forecast.
+    #[schemars(transform = values_of::<Forecaster>)]
+    pub forecaster: Forecaster,
+    /// First 12 hexadecimal digits of the model's SHA-256; unset unless `forecaster` is `Model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_digest: Option<String>,
     /// Quantiles of load ahead.
     #[schemars(length(max = 8))]
     pub horizons: Vec<Horizon>,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use foreshift_api::{
     JournalRoute, Percent, ResourcePersona,
-    journal_route::{Strategy, condition},
+    condition::{self, RouteCondition},
+    journal_route::Strategy,
 };
 use kube::{
     Api, Client,
@@ -98,7 +99,7 @@ pub async fn apply(client: &Client, route: &JournalRoute) -> Result<Duration> {
     until("the JournalRoute to be programmed", SETTLES_WITHIN, async || {
         let route = ask("the JournalRoute", routes.get_status(TARGET)).await?;
         let seen = route.status.as_ref().and_then(|status| status.observed_generation);
-        if seen >= applied.metadata.generation && is_true(&route, condition::PROGRAMMED) {
+        if seen >= applied.metadata.generation && is_true(&route, RouteCondition::Programmed) {
             return Ok(Ok(()));
         }
         Ok(Err(why_not(&route)))
@@ -141,9 +142,8 @@ pub async fn personas(client: &Client) -> Result<Vec<ResourcePersona>> {
 
 /// Whether a condition of the route is true.
 #[must_use]
-pub fn is_true(route: &JournalRoute, type_: &str) -> bool {
-    let conditions = route.status.iter().flat_map(|status| &status.conditions);
-    conditions.filter(|c| c.type_ == type_).any(|c| c.status == "True")
+pub fn is_true(route: &JournalRoute, type_: RouteCondition) -> bool {
+    route.status.as_ref().is_some_and(|status| condition::is_true(&status.conditions, type_))
 }
 
 /// The messages of the conditions that are not true.
@@ -151,7 +151,7 @@ pub fn is_true(route: &JournalRoute, type_: &str) -> bool {
 pub fn why_not(route: &JournalRoute) -> String {
     let conditions = route.status.iter().flat_map(|status| &status.conditions);
     let mut lines = conditions
-        .filter(|c| c.status != "True" && c.type_ != condition::CONTESTED)
+        .filter(|c| c.status != "True" && c.type_ != RouteCondition::Contested.name())
         .map(|c| format!("{}={}: {}", c.type_, c.status, c.message))
         .collect::<Vec<_>>();
     if lines.is_empty() {

@@ -12,8 +12,8 @@
 
 mod candidates;
 mod intensity;
+mod limits;
 mod slot;
-mod standing;
 
 use std::time::Duration;
 

@@ -67,7 +67,7 @@ pub struct Share {
     pub trouble: Option<Trouble>,
 }
 
-/// Why an alternate is set aside.
+/// Why an alternate is ejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trouble {
     /// Its entries fail.

@@ -5,7 +5,7 @@
 //! offered), a [`forecast`] made elsewhere, then [`plan`], which fills alternates by [`allocate`] and answers with one
 //! [`decision`]; [`apportion`] and [`subset`] turn it into endpoints. In a data plane [`assign`] places single entries, by what
 //! [`impact`] learned of their class; [`shadow`] shows whether an alternate is fit before it gets any, and
-//! [`warm_up`] calls it.
+//! [`hooks`] calls its endpoints.
 
 pub mod allocate;
 pub mod apportion;
@@ -14,6 +14,7 @@ pub mod decision;
 pub mod demand;
 pub mod forecast;
 mod hash;
+pub mod hooks;
 pub mod impact;
 pub mod ledger;
 pub mod persona;
@@ -23,5 +24,4 @@ pub mod resource;
 pub mod score;
 pub mod shadow;
 pub mod subset;
-pub mod warm_up;
 pub mod work;

@@ -1,7 +1,7 @@
 //! The planner: one tick of one route. Gates first, then what the lead must shed, then who takes it.
 
-mod aside;
 mod demand_on_lead;
+mod ejection;
 mod memory;
 mod step;
 
@@ -70,9 +70,9 @@ impl Outlook {
 pub fn plan(input: &Input<'_>, mut memory: Memory) -> (Decision, Memory) {
     let present = memory.targets_for(input);
     let troubles = memory.observe(input, &present);
-    let alternates = aside::gated(input.alternates, &troubles);
+    let alternates = ejection::gated(input.alternates, &troubles);
     let input = &Input { alternates: &alternates, ..*input };
-    let held = aside::held(&present, &troubles, input.policy.limits.max_step);
+    let held = ejection::held(&present, &troubles, input.policy.limits.max_step);
     memory.count_saturated(input);
     let demand = DemandOnLead::assess(input, &memory);
     memory.count_hits(input, &demand, &present);
@@ -246,9 +246,9 @@ fn phase(input: &Input<'_>, memory: &Memory, lead: u16, warming: bool) -> Phase 
         Phase::WarmingUp
     } else if lead == 1000 {
         Phase::Steady
-    } else if recently(memory.last_up) && memory.last_up >= memory.last_down {
+    } else if recently(memory.last_shed) && memory.last_shed >= memory.last_return {
         Phase::Shifting
-    } else if recently(memory.last_down) {
+    } else if recently(memory.last_return) {
         Phase::Returning
     } else {
         Phase::Shifted

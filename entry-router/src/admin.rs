@@ -1,6 +1,6 @@
 //! Health, metrics, the last decisions and what copies showed over HTTP, on a port of their own.
 //!
-//! Ready means that a standing is known, and ends as soon as the process is asked to end, so that nobody sends
+//! Ready means that a snapshot is known, and ends as soon as the process is asked to end, so that nobody sends
 //! anything new. Alive means that the process turns.
 
 use std::{

@@ -6,7 +6,7 @@ use clap::Parser;
 use foreshift_api::Span;
 use foreshift_daemon::log::LogFormat;
 
-use crate::{assigner::Settings, proxy::Limits, standing::RouteKey};
+use crate::{assigner::Settings, proxy::Limits, snapshot::RouteKey};
 
 /// Assigns every single entry of a route to its lead or an alternate.
 #[derive(Clone, Debug, Parser)]
@@ -35,7 +35,10 @@ pub struct Args {
     pub threads: Option<usize>,
     /// A file with routes and endpoints, instead of a cluster; read anew when it changes.
     #[arg(long, value_name = "FILE")]
-    pub standing: Option<PathBuf>,
+    pub routes: Option<PathBuf>,
+    /// The old name of `--routes`.
+    #[arg(long, hide = true, value_parser = renamed)]
+    standing: Option<Never>,
     /// The one route to serve; by default that whose target the client names as host.
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = key)]
     pub route: Option<RouteKey>,
@@ -110,6 +113,14 @@ impl Args {
             ..Limits::default()
         }
     }
+}
+
+/// The value of a flag that has another name now: parsing always fails with that name.
+#[derive(Clone, Debug)]
+enum Never {}
+
+fn renamed(_: &str) -> Result<Never, String> {
+    Err("renamed: use --routes".into())
 }
 
 fn key(text: &str) -> Result<RouteKey, String> {

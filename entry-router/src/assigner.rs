@@ -1,4 +1,4 @@
-//! Which resource and endpoint get an entry, and what is learned from it: the heart that all doors share.
+//! Which resource and endpoint get an entry, and what is learned from it: one state that all frontends share.
 //!
 //! [`Assigner::choose`] looks, [`Assigner::assign`] also counts the entry as in flight until its [`Held`] is finished or
 //! dropped. The rules are the engine's; a lock that is held for about a microsecond makes them one for all
@@ -7,9 +7,9 @@
 mod copying;
 mod decisions;
 mod endpoints;
-mod heart;
 mod prior;
 mod seen;
+mod state;
 
 use std::{
     fmt,
@@ -29,12 +29,12 @@ use foreshift_engine::{
 
 pub(crate) use copying::Copying;
 pub use decisions::{Counts, Reason, Recent, Tally, Times};
-use heart::{Chosen, Heart};
 pub use seen::{ClassSeen, Seen};
+use state::{Chosen, RouteState};
 
 use crate::{
     entry::trace::Trace,
-    standing::{Protocol, Standing},
+    snapshot::{Protocol, RouteSnapshot},
 };
 
 /// An entry, as far as a choice needs it.
@@ -112,8 +112,8 @@ pub struct Assigner(Arc<Shared>);
 struct Shared {
     began: Instant,
     settings: Settings,
-    heart: Mutex<Heart>,
-    /// Read for every entry, and apart from the heart so that reading it waits for nobody.
+    state: Mutex<RouteState>,
+    /// Read for every entry, and apart from the state so that reading it waits for nobody.
     classify: Mutex<Arc<Classify>>,
     /// The bits of the percent of entries that may be copied, for the same reason.
     copied: AtomicU64,
@@ -146,20 +146,20 @@ impl Assigner {
         Self(Arc::new(Shared {
             began: Instant::now(),
             settings,
-            heart: Mutex::default(),
+            state: Mutex::default(),
             classify: Mutex::default(),
             copied: AtomicU64::new(0.0_f64.to_bits()),
         }))
     }
 
     /// Takes over what a tick brought.
-    pub fn prepare(&self, standing: Standing) {
-        let classify = standing.spec.classify.clone().unwrap_or_default();
+    pub fn prepare(&self, snapshot: RouteSnapshot) {
+        let classify = snapshot.spec.classify.clone().unwrap_or_default();
         *self.0.classify.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(classify);
         let now = self.0.now();
-        let mut heart = self.0.heart();
-        heart.prepare(standing, now);
-        self.0.copied.store(heart.copied().to_bits(), Ordering::Relaxed);
+        let mut state = self.0.state();
+        state.prepare(snapshot, now);
+        self.0.copied.store(state.copied().to_bits(), Ordering::Relaxed);
     }
 
     /// Whether the entry with this id may be among those that are copied for an alternate; [`Held::copy`] says for
@@ -188,9 +188,9 @@ impl Assigner {
         within: Option<&[SocketAddr]>,
     ) -> Result<Choice, Refusal> {
         let now = self.0.now();
-        let mut heart = self.0.heart();
-        let chosen = heart.choose(entry, tried, within, &self.0.settings, now)?;
-        Ok(heart.tell(&chosen))
+        let mut state = self.0.state();
+        let chosen = state.choose(entry, tried, within, &self.0.settings, now)?;
+        Ok(state.tell(&chosen))
     }
 
     /// The same, and from now on the entry counts as in flight there.
@@ -205,38 +205,38 @@ impl Assigner {
     ) -> Result<(Choice, Held), Refusal> {
         let began = Instant::now();
         let now = began.duration_since(self.0.began);
-        let mut heart = self.0.heart();
-        let chosen = heart.choose(entry, tried, within, &self.0.settings, now)?;
-        let choice = heart.tell(&chosen);
-        let ticket = heart.start(&chosen, entry, now);
-        heart.took(began.elapsed());
-        drop(heart);
+        let mut state = self.0.state();
+        let chosen = state.choose(entry, tried, within, &self.0.settings, now)?;
+        let choice = state.tell(&chosen);
+        let ticket = state.start(&chosen, entry, now);
+        state.took(began.elapsed());
+        drop(state);
         let held = Held { shared: Arc::clone(&self.0), ticket: Some(ticket), chosen, at: now, then: None };
         Ok((choice, held))
     }
 
-    /// Runs `read` on the standing of the last tick, if there was one. Entries wait meanwhile, so it must be quick.
-    pub fn with_standing<T>(&self, read: impl FnOnce(&Standing) -> T) -> Option<T> {
-        self.0.heart().standing().map(read)
+    /// Runs `read` on the snapshot of the last tick, if there was one. Entries wait meanwhile, so it must be quick.
+    pub fn with_snapshot<T>(&self, read: impl FnOnce(&RouteSnapshot) -> T) -> Option<T> {
+        self.0.state().snapshot().map(read)
     }
 
     /// The last decisions, newest first.
     #[must_use]
     pub fn recent(&self, most: usize) -> Vec<Recent> {
         let now = self.0.now();
-        self.0.heart().recent(most, now)
+        self.0.state().recent(most, now)
     }
 
     /// What was seen of the resources, for the route's status and for people.
     #[must_use]
     pub fn seen(&self) -> Seen {
-        self.0.heart().seen()
+        self.0.state().seen()
     }
 
     /// Sums over all entries so far, for metrics.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.0.heart().tally()
+        self.0.state().tally()
     }
 }
 
@@ -245,8 +245,8 @@ impl Shared {
         self.began.elapsed()
     }
 
-    fn heart(&self) -> MutexGuard<'_, Heart> {
-        self.heart.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, RouteState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -265,13 +265,13 @@ impl Held {
     pub fn finish_after(mut self, took: Duration) {
         if let Some(ticket) = self.ticket.take() {
             let at = self.at.saturating_add(took).min(self.shared.now());
-            self.shared.heart().finish(&self.chosen, ticket, Outcome::Acknowledged, at);
+            self.shared.state().finish(&self.chosen, ticket, Outcome::Acknowledged, at);
         }
     }
 
     /// A copy of the entry for an alternate, if there shall be one.
     pub(crate) fn copy(&self, entry: &Entry<'_>) -> Option<Copying> {
-        let order = self.shared.heart().order_copy(entry, &self.chosen)?;
+        let order = self.shared.state().order_copy(entry, &self.chosen)?;
         Some(Copying::new(Arc::clone(&self.shared), order))
     }
 
@@ -287,18 +287,18 @@ impl Held {
             return;
         }
         let shared = Arc::clone(&self.shared);
-        let mut heart = shared.heart();
-        let Some(moved) = heart.chosen_at(endpoint, &self.chosen) else { return };
+        let mut state = shared.state();
+        let Some(moved) = state.chosen_at(endpoint, &self.chosen) else { return };
         if let Some(ticket) = self.ticket.take() {
-            heart.finish(&self.chosen, ticket, Outcome::Cancelled, shared.now());
-            self.ticket = Some(heart.restart(&moved, self.at));
+            state.finish(&self.chosen, ticket, Outcome::Cancelled, shared.now());
+            self.ticket = Some(state.restart(&moved, self.at));
             self.chosen = moved;
         }
     }
 
     fn end(&mut self, outcome: Outcome) {
         if let Some(ticket) = self.ticket.take() {
-            self.shared.heart().finish(&self.chosen, ticket, outcome, self.shared.now());
+            self.shared.state().finish(&self.chosen, ticket, outcome, self.shared.now());
         }
         if let Some(then) = self.then.take() {
             (then.0)(outcome);

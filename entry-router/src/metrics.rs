@@ -21,7 +21,7 @@ use crate::{
     observed::Writes,
     proxy::Figures,
     routes::Routes,
-    standing::RouteKey,
+    snapshot::RouteKey,
 };
 
 /// Bounds of the histogram of decision times, in microseconds.
@@ -245,14 +245,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        assigner::{Entry, Settings, tests::standing_of},
+        assigner::{Entry, Settings, tests::snapshot_of},
         routes::Routes,
     };
 
     #[test]
     fn series_are_bounded_by_resources_whatever_clients_send() {
         let routes = Routes::new(Settings { explore: 0.0, ..Settings::default() });
-        routes.update(vec![standing_of(&["a", "b"])]);
+        routes.update(vec![snapshot_of(&["a", "b"])]);
         let assigner = routes.only().unwrap();
         let text = |n: u32| {
             for i in 0..n {

@@ -1,7 +1,7 @@
 //! Starts every task and thread and joins them all.
 //!
-//! One control thread ticks: it reads the standing of all routes and answers on the admin port. The threads of the proxy
-//! and of the doors serve, and go on with what they know when nothing new comes.
+//! One control thread ticks: it reads the snapshot of all routes and answers on the admin port. The threads of the proxy
+//! and of the frontends serve, and go on with what they know when nothing new comes.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,24 +21,24 @@ use tracing::{info, warn};
 use crate::{
     admin::{self, Ready},
     args::Args,
-    doors::Doors,
+    frontends::Frontends,
     metrics,
     observed::{Writer, Writes},
     proxy::{Proxy, tls::Tls},
     routes::Routes,
-    standing::{Standing, cluster, file},
+    snapshot::{RouteSnapshot, cluster, file},
 };
 
-/// How often the standing is read.
+/// How often the snapshot is read.
 const TICK: Duration = Duration::from_secs(1);
 
 /// How often the files of the certificate are looked at. The kubelet takes about a minute to bring a new Secret.
 const RENEW: Duration = Duration::from_secs(10);
 
-/// Where standings come from.
+/// Where snapshots come from.
 enum Source {
     /// Its routes as they were read last.
-    File(PathBuf, Vec<Standing>),
+    File(PathBuf, Vec<RouteSnapshot>),
     /// A cluster, with what follows it.
     Cluster(Caches),
 }
@@ -57,12 +57,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let route = args.route.as_ref();
     let proxy = Proxy::start(args.listen, threads, &routes, route, args.limits(), tls.as_ref(), &stop)
         .with_context(|| format!("cannot listen on {}; give --listen another address", args.listen))?;
-    let doors = Doors::open(args, &routes, &stop)?;
+    let frontends = Frontends::open(args, &routes, &stop)?;
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = control.block_on(control_until_stopped(args, &routes, &proxy, tls, &stopper, stop));
     // However it ended, what is under way ends first.
     stopper.stop();
-    doors.join();
+    frontends.join();
     proxy.join();
     ended
 }
@@ -117,12 +117,12 @@ async fn source(
     ground: &Stop,
     tasks: &mut JoinSet<&'static str>,
 ) -> anyhow::Result<Source> {
-    if let Some(path) = &args.standing {
+    if let Some(path) = &args.routes {
         return Ok(Source::File(path.clone(), file::read(path)?));
     }
     let client = kube::Client::try_default()
         .await
-        .context("no cluster: set KUBECONFIG, run in a pod, or give --standing a file")?;
+        .context("no cluster: set KUBECONFIG, run in a pod, or give --routes a file")?;
     let (caches, writers) = caches::new();
     // Every tick looks at everything, so nobody needs to be told of changes.
     let (changed, _) = mpsc::channel(1);
@@ -157,7 +157,7 @@ async fn serve_admin(
 
 async fn tick(
     mut source: Source,
-    service: Option<crate::standing::RouteKey>,
+    service: Option<crate::snapshot::RouteKey>,
     routes: Routes,
     ready: Ready,
     mut stop: Stop,
@@ -175,7 +175,7 @@ async fn tick(
             () = stop.requested() => return,
             _ = ticks.tick() => {}
         }
-        routes.update(source.standings(service.as_ref(), Timestamp::now()));
+        routes.update(source.snapshots(service.as_ref(), Timestamp::now()));
         ready.set(true);
     }
 }
@@ -204,16 +204,20 @@ async fn renew(tls: Arc<Tls>, mut stop: Stop) -> &'static str {
 }
 
 impl Source {
-    fn standings(&mut self, service: Option<&crate::standing::RouteKey>, now: Timestamp) -> Vec<Standing> {
+    fn snapshots(
+        &mut self,
+        service: Option<&crate::snapshot::RouteKey>,
+        now: Timestamp,
+    ) -> Vec<RouteSnapshot> {
         match self {
-            Self::Cluster(caches) => cluster::standings(caches, service, now),
+            Self::Cluster(caches) => cluster::snapshots(caches, service, now),
             Self::File(path, known) => {
                 match file::read(path) {
-                    Ok(standings) => *known = standings,
+                    Ok(snapshots) => *known = snapshots,
                     Err(error) => warn!(%error, "the routes stay as they were"),
                 }
                 let at = now.as_duration().unsigned_abs();
-                known.iter().map(|standing| Standing { at, ..standing.clone() }).collect()
+                known.iter().map(|snapshot| RouteSnapshot { at, ..snapshot.clone() }).collect()
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The proxy door: HTTP/1.1 and HTTP/2 (prior knowledge), on either side.
+//! The proxy frontend: HTTP/1.1 and HTTP/2 (prior knowledge), on either side.
 //!
 //! Each thread has a listener on the same port, a runtime, and connections of its own, so a request stays on one
 //! core; what they share is the assigner. [`forward`] is the way of one entry.
@@ -32,7 +32,7 @@ use crate::{
     assigner::Assigner,
     routes::Routes,
     shadow::{self, Queue},
-    standing::RouteKey,
+    snapshot::RouteKey,
 };
 use access::Sampling;
 use budget::Budget;

@@ -7,10 +7,10 @@ use std::{
 
 use crate::{
     assigner::{Assigner, Settings},
-    standing::{RouteKey, Standing},
+    snapshot::{RouteKey, RouteSnapshot},
 };
 
-/// Assigners by route; cheap to clone, shared by all doors.
+/// Assigners by route; cheap to clone, shared by all frontends.
 #[derive(Clone, Debug, Default)]
 pub struct Routes(Arc<Shared>);
 
@@ -29,12 +29,12 @@ impl Routes {
 
     /// Takes over what a tick brought: new routes get an assigner, those that are gone lose theirs. Entries under
     /// way end on the assigner that sent them.
-    pub fn update(&self, standings: Vec<Standing>) {
+    pub fn update(&self, snapshots: Vec<RouteSnapshot>) {
         let mut known = self.0.routes.write().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|key, _| standings.iter().any(|standing| &standing.route == key));
-        for standing in standings {
-            let key = standing.route.clone();
-            known.entry(key).or_insert_with(|| Assigner::new(self.0.settings)).prepare(standing);
+        known.retain(|key, _| snapshots.iter().any(|snapshot| &snapshot.route == key));
+        for snapshot in snapshots {
+            let key = snapshot.route.clone();
+            known.entry(key).or_insert_with(|| Assigner::new(self.0.settings)).prepare(snapshot);
         }
     }
 
@@ -60,7 +60,7 @@ impl Routes {
         let routes = self.read();
         let named = |key: &RouteKey| namespace.is_none_or(|namespace| key.namespace == namespace);
         let targets = |assigner: &Assigner| {
-            assigner.with_standing(|standing| standing.spec.target.service.as_deref() == Some(service))
+            assigner.with_snapshot(|snapshot| snapshot.spec.target.service.as_deref() == Some(service))
         };
         let mut found = routes.iter().filter(|(key, assigner)| named(key) && targets(assigner) == Some(true));
         let first = found.next()?;

@@ -5,11 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use foreshift_api::{AGENT_FIELD_MANAGER, ResourcePersona, ResourcePersonaStatus};
+use foreshift_api::{AGENT_FIELD_MANAGER, ResourcePersona, ResourcePersonaStatus, apply};
 use foreshift_engine::persona::publish::{self as rule, Due, Snapshot};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{
-    Api, Client, Resource,
+    Api, Client,
     api::{Patch, PatchParams},
 };
 use serde_json::json;
@@ -196,7 +196,9 @@ impl Publisher {
         let status =
             ResourcePersonaStatus { sequence: self.sequence + 1, forecast: None, ..report.status.clone() };
         let bytes = serde_json::to_vec(&status).map_or(0, |json| json.len());
-        let patch = self.applied(&json!({"status": status}));
+        let mut body = self.frame();
+        body["status"] = json!(status);
+        let patch = Patch::Apply(body);
         let params = PatchParams::apply(AGENT_FIELD_MANAGER).force();
         let call = self.personas.patch_status(&self.name, &params, &patch);
         timeout(CALL_TIMEOUT, call).await.map_err(|_| PublishError::Timeout)??;
@@ -206,19 +208,20 @@ impl Publisher {
     /// Makes the object, or makes the Node its owner. The `spec` is others'; the empty one is only because the
     /// schema wants it there.
     async fn ensure(&self, owner: &OwnerReference) -> Result<(), PublishError> {
-        let patch = self.applied(&json!({"metadata": {"ownerReferences": [owner]}, "spec": {}}));
+        let mut body = self.frame();
+        body["metadata"]["ownerReferences"] = json!([owner]);
+        body["spec"] = json!({});
+        let patch = Patch::Apply(body);
         let params = PatchParams::apply(AGENT_FIELD_MANAGER).force();
         let call = self.personas.patch(&self.name, &params, &patch);
         timeout(CALL_TIMEOUT, call).await.map_err(|_| PublishError::Timeout)??;
         Ok(())
     }
 
-    fn applied(&self, part: &serde_json::Value) -> Patch<serde_json::Value> {
-        let mut object = part.clone();
-        object["apiVersion"] = ResourcePersona::api_version(&()).into();
-        object["kind"] = ResourcePersona::kind(&()).into();
-        object["metadata"]["name"] = self.name.as_str().into();
-        Patch::Apply(object)
+    fn frame(&self) -> serde_json::Value {
+        let mut frame = apply::frame::<ResourcePersona>();
+        frame["metadata"]["name"] = self.name.as_str().into();
+        frame
     }
 
     fn published(&mut self, report: &Report, reason: &'static str, bytes: usize) {

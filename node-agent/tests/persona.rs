@@ -5,7 +5,7 @@ use std::time::Duration;
 use foreshift_api::{
     Decimal, ResourcePersonaStatus, Span,
     journal_route::{ClassReference, Observation},
-    resource_persona::{CostSpec, Dimension, WattsSource, WorkloadSpec},
+    resource_persona::{AffinityObserver, CostSpec, Dimension, WattsSource, WorkloadSpec},
 };
 use foreshift_engine::persona::{
     affinity::Batch,
@@ -375,7 +375,7 @@ fn entries_that_pods_answer_become_rate_errors_and_affinity() {
     assert_eq!(row.entries_per_second.unwrap().get(), 100.0);
     assert_eq!(row.error_ratio.unwrap().get(), 0.0);
     let class = &status.affinity[0];
-    assert_eq!((class.class.as_str(), class.score, class.observer.as_str()), ("audit", 67, "agent"));
+    assert_eq!((class.class.as_str(), class.score, class.observer), ("audit", 67, AffinityObserver::Agent));
     assert_eq!(class.mean_service_time.unwrap().get(), 0.01);
     assert_eq!((status.scores.unwrap().affinity, status.scores.unwrap().stability), (67, 100));
     assert_eq!(condition(&status, "Observed").0, "True");

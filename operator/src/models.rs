@@ -1,13 +1,13 @@
 //! Load models: found, proved in a child process, tried beside the champion, promoted when they are better.
 //!
-//! [`files`] reads and proves, [`contest`] lets every candidate forecast the same loads, [`casting`] decides who plays
+//! [`files`] reads and proves, [`scoreboard`] lets every candidate forecast the same loads, [`promotion`] decides who acts
 //! which part, [`registry`] does the reading and writing around them. Without a sound model the next rung of the
 //! ladder forecasts; nothing here can stop a plan.
 
-pub mod casting;
-pub mod contest;
 pub mod files;
+pub mod promotion;
 pub mod registry;
+pub mod scoreboard;
 mod status;
 
 use std::sync::Arc;
@@ -41,6 +41,13 @@ impl Models {
             Rung::LastValue => "last-value".into(),
             Rung::Reactive => "reactive".into(),
         }
+    }
+
+    /// First digits of the model that made a forecast; `None` if another rung did.
+    #[must_use]
+    pub fn digest(&self, rung: Rung) -> Option<String> {
+        let model = self.model.as_ref().filter(|_| rung == Rung::Model)?;
+        Some(short(model.digest()).to_owned())
     }
 }
 

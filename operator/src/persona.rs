@@ -13,7 +13,6 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use serde_json::json;
 use tokio::sync::watch;
 use tracing::debug;
 
@@ -113,15 +112,6 @@ async fn send(ctx: Context, errand: Errand) -> Result<(), Errand> {
             Err(errand)
         }
     }
-}
-
-/// The frame of a server-side apply. The uid keeps it from making a persona whose node has just gone.
-fn frame(persona: &ResourcePersona) -> serde_json::Value {
-    json!({
-        "apiVersion": "foreshift.dev/v1alpha1",
-        "kind": "ResourcePersona",
-        "metadata": {"uid": persona.metadata.uid},
-    })
 }
 
 fn name(persona: &Arc<ResourcePersona>) -> &str {

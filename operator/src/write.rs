@@ -63,6 +63,12 @@ impl Gate {
 }
 
 impl WriteError {
+    /// Whether the API server answered that the object does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Api(error) if matches!(error.as_ref(), kube::Error::Api(status) if status.is_not_found()))
+    }
+
     /// A label for metrics: few values, never the text.
     #[must_use]
     pub fn kind(&self) -> &'static str {

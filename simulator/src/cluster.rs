@@ -73,7 +73,7 @@ pub struct Cluster {
 
 /// What an entry router is told at a tick.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct Snapshot {
     /// The route's resources as the operator measured them, lead first.
     pub resources: Vec<Resource>,
     /// Their planned shares, permille.
@@ -191,12 +191,12 @@ impl Cluster {
 impl Cluster {
     /// What the last tick of a route came to, for an entry router; `None` before there was one.
     #[must_use]
-    pub fn standing(&self, route: usize, fleet: &Fleet) -> Option<Standing> {
+    pub fn snapshot(&self, route: usize, fleet: &Fleet) -> Option<Snapshot> {
         let this = &self.routes[route];
         let decision = this.planned.as_ref()?;
         let now = since_epoch(fleet.second());
         let key = RouteKey::of(&this.object).to_string();
-        let mut standing = Standing {
+        let mut snapshot = Snapshot {
             resources: Vec::new(),
             shares: Vec::new(),
             unseen: Vec::new(),
@@ -207,11 +207,11 @@ impl Cluster {
             let part = self.ledger.part_of(&service, &key, now);
             let attribution = Attribution { part, idle: 0.0 };
             let measured = measure(objects::NAMESPACE, &share.resource, &this.observed, attribution);
-            standing.unseen.push(self.ledger.unseen(&service, &key, measured.used, now));
-            standing.resources.push(measured.resource);
-            standing.shares.push(share.permille);
+            snapshot.unseen.push(self.ledger.unseen(&service, &key, measured.used, now));
+            snapshot.resources.push(measured.resource);
+            snapshot.shares.push(share.permille);
         }
-        Some(standing)
+        Some(snapshot)
     }
 }
 

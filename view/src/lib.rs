@@ -5,6 +5,7 @@
 //! alone, so they cannot differ in what a ready endpoint, a fresh persona or a route's policy is. Nothing here writes.
 
 pub mod caches;
+pub mod convert;
 pub mod endpoints;
 pub mod freshness;
 pub mod index;

@@ -47,7 +47,7 @@ impl Default for Observation {
 #[serde(rename_all = "camelCase")]
 pub struct ClassReference {
     /// The class, or `other`.
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = crate::wire::CLASS_LENGTH))]
     pub class: String,
     /// Seconds until an entry has succeeded, errors repeated: the geometric mean over the other resources' nodes.
     pub time_to_success: crate::Decimal,

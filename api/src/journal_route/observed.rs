@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Decimal;
+use crate::{Decimal, vocabulary::values_of, wire};
 
 /// What shadow entries showed of one alternate, as one replica of the router saw it.
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, PartialEq)]
@@ -21,9 +21,10 @@ pub struct ShadowVerdict {
     pub observer: String,
     /// When the verdict was reached, at the end of a window; it holds for three times `shadow.every`.
     pub at: Time,
-    /// What follows.
+    /// The resulting readiness.
+    #[schemars(transform = values_of::<ShadowReadiness>)]
     pub readiness: ShadowReadiness,
-    /// Copies that it rests on.
+    /// Number of copies behind the verdict.
     #[schemars(range(min = 0))]
     pub samples: i64,
     /// Latency of the copies over that of the originals, 95 % interval; absent until enough were acknowledged.
@@ -33,14 +34,14 @@ pub struct ShadowVerdict {
     pub excess_errors: Range,
 }
 
-/// What shadow entries show of an alternate.
+/// Readiness of an alternate, as shadow entries show it.
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ShadowReadiness {
-    /// Fit.
+    /// The alternate is fit.
     Ready,
-    /// Unfit; gets nothing.
+    /// The alternate is unfit and gets no entries.
     NotReady,
-    /// Too little was seen, or it could be either.
+    /// Too few copies were seen, or the result is ambiguous.
     #[default]
     Inconclusive,
 }
@@ -61,13 +62,13 @@ pub struct ClassOutcome {
     /// Name of the Service.
     #[schemars(length(min = 1, max = 63))]
     pub resource: String,
-    /// The class, or `other`; a replica tells of 32 at most.
-    #[schemars(length(min = 1, max = 128))]
+    /// The class, or `other`; a replica reports 32 at most.
+    #[schemars(length(min = 1, max = wire::CLASS_LENGTH))]
     pub class: String,
     /// Pod of the router.
     #[schemars(length(min = 1, max = 253))]
     pub observer: String,
-    /// When this was seen; it is believed for ten minutes.
+    /// When this was seen; it counts for ten minutes.
     pub at: Time,
     /// 0-100 against the route's other resources, drawn to 50 while samples are few.
     #[schemars(range(min = 0, max = 100))]

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{observation::Observation, status::JournalRouteStatus};
-use crate::{Decimal, Percent, Span};
+use crate::{Decimal, Percent, Span, vocabulary::values_of};
 
 /// Moves a portion of a lead's journal entries to alternates before the lead saturates.
 #[derive(CustomResource, KubeSchema, Deserialize, Serialize, Clone, Debug, PartialEq)]
@@ -43,8 +43,9 @@ use crate::{Decimal, Percent, Span};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct JournalRouteSpec {
-    /// `Observe` decides and shows, and changes nothing; `Active` moves entries.
+    /// Whether the route moves entries.
     #[serde(default)]
+    #[schemars(transform = values_of::<Mode>)]
     pub mode: Mode,
     /// Stop deciding; the shares in force stay.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -96,15 +97,16 @@ pub struct JournalRouteSpec {
     pub observation: Option<Observation>,
     /// What happens when nothing is known of any resource.
     #[serde(default)]
+    #[schemars(transform = values_of::<FailurePolicy>)]
     pub failure_policy: FailurePolicy,
 }
 
 /// Whether a route acts.
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Decide and show, change nothing.
+    /// Decides and reports, but changes nothing.
     Observe,
-    /// Move entries.
+    /// Moves entries.
     #[default]
     Active,
 }
@@ -112,18 +114,19 @@ pub enum Mode {
 /// How load is forecast.
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 pub struct ForecastSpec {
-    /// `Auto` is the whole ladder of forecasters; `Reactive` is its last rung, forced.
+    /// Which forecasters the route may use.
     #[serde(default)]
+    #[schemars(transform = values_of::<Strategy>)]
     pub strategy: Strategy,
 }
 
 /// Which rungs of the ladder a route may use.
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strategy {
-    /// Model, Holt, last value, reactive: the best one that has earned it.
+    /// The best forecaster that has proved itself, from the model down to reactive.
     #[default]
     Auto,
-    /// Move only when saturation is observed.
+    /// None: entries move only when saturation is observed.
     Reactive,
 }
 
@@ -177,6 +180,7 @@ pub struct Objective {
     /// How far ahead shares are planned; `Auto`: as far as a share needs to take effect.
     pub horizon: HorizonLimit,
     /// Which quantile of the forecast the plan uses.
+    #[schemars(transform = values_of::<Quantile>)]
     pub quantile: Quantile,
 }
 
@@ -332,10 +336,10 @@ pub struct HeaderName {
 /// What happens when nothing is known of any resource.
 #[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailurePolicy {
-    /// Keep the last good shares; without any, spread over all endpoints.
+    /// The last good shares stay; without any, entries are spread over all endpoints.
     #[default]
     FailOpen,
-    /// Everything to the lead.
+    /// The lead takes every entry.
     LeadOnly,
 }
 

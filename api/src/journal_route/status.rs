@@ -1,42 +1,30 @@
-//! What a route decided and why: made from one `Decision` of the engine, but for what the entry router tells.
+//! What a route decided and why: from one `Decision` of the engine, and from what the entry router reports.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ClassOutcome, ShadowVerdict};
-use crate::{Decimal, Percent, Span};
-
-/// Condition types of a route.
-pub mod condition {
-    /// The spec makes sense.
-    pub const ACCEPTED: &str = "Accepted";
-    /// Every Service it names exists and fits its part.
-    pub const RESOLVED_REFS: &str = "ResolvedRefs";
-    /// Enough fresh personas to decide by.
-    pub const PERSONAS_FRESH: &str = "PersonasFresh";
-    /// The best allowed rung of the forecast ladder acts.
-    pub const FORECAST_TRUSTED: &str = "ForecastTrusted";
-    /// Shadow entries show every alternate to be fit; only on routes with `shadow`.
-    pub const SHADOW_READY: &str = "ShadowReady";
-    /// Every endpoint that was called answered the warm-up hook; only on routes with `warmUp.hook`.
-    pub const HOOK_ANSWERED: &str = "HookAnswered";
-    /// The shares in force were read back from the API server.
-    pub const PROGRAMMED: &str = "Programmed";
-    /// Another writer keeps changing what the route owns.
-    pub const CONTESTED: &str = "Contested";
-}
+use super::{
+    ClassOutcome, Forecaster, Freshness, Phase, ShadowReadiness, ShadowVerdict, Suppression, Trigger, Trouble,
+};
+use crate::{
+    Decimal, Percent, Span,
+    condition::{RouteCondition, types_of},
+    vocabulary::values_of,
+    wire,
+};
 
 /// What a route decided and why.
 #[derive(Deserialize, Serialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct JournalRouteStatus {
-    /// Generation of the spec that this status speaks of.
+    /// Generation of the spec that this status was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where the route stands.
+    /// Phase of the route.
     #[serde(default)]
+    #[schemars(transform = values_of::<Phase>)]
     pub phase: Phase,
     /// The lead's programmed share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +32,7 @@ pub struct JournalRouteStatus {
     /// The lead's p90 in 60 s if everything stayed on it.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "p90In60s")]
     pub p90_in_60s: Option<Decimal>,
-    /// When the lead would saturate if everything stayed on it; absent when the forecast sees no such moment.
+    /// Time until the lead would saturate if everything stayed on it; unset if the forecast stays below.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturation_in: Option<Span>,
     /// The resources, lead first.
@@ -57,39 +45,18 @@ pub struct JournalRouteStatus {
     /// What shadow entries showed; written by the entry router.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["resource".into(), "observer".into()]))]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = wire::MOST_VERDICTS))]
     pub shadow: Vec<ShadowVerdict>,
     /// What entries of each class took on each resource; written by the entry router.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["resource".into(), "class".into(), "observer".into()]))]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = wire::MOST_OUTCOMES))]
     pub outcomes: Vec<ClassOutcome>,
-    /// See [`condition`].
+    /// Conditions of the route.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(transform = types_of::<RouteCondition>)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-}
-
-/// Where a route stands.
-#[derive(Deserialize, Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Phase {
-    /// The lead has everything.
-    #[default]
-    Steady,
-    /// An alternate is being brought up to its share.
-    WarmingUp,
-    /// Shares are moving away from the lead.
-    Shifting,
-    /// A part is with the alternates, nothing moves.
-    Shifted,
-    /// Shares are coming back.
-    Returning,
-    /// Decisions cannot be made as they should; see the conditions.
-    Degraded,
-    /// `mode: Observe`.
-    Observing,
-    /// `suspend: true`.
-    Suspended,
 }
 
 /// One resource of a route.
@@ -108,8 +75,9 @@ pub struct ResourceShare {
     /// Part of the warm-up that is done; absent for the lead and for what has no share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_up: Option<Percent>,
-    /// `Ready`, `NotReady` or `Inconclusive`.
-    pub readiness: String,
+    /// What shadow entries show of the resource.
+    #[schemars(transform = values_of::<ShadowReadiness>)]
+    pub readiness: ShadowReadiness,
     /// Weighted sum of the parts, 0-100.
     #[serde(default)]
     pub score: i32,
@@ -122,14 +90,16 @@ pub struct ResourceShare {
     /// p90 at the planning horizon with the desired shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p90: Option<Decimal>,
-    /// `Fresh`, `Aged` or `Absent`.
-    pub fresh: String,
+    /// Age of what is known of the resource.
+    #[schemars(transform = values_of::<Freshness>)]
+    pub freshness: Freshness,
     /// What an entry takes there over what it takes on the lead, as learned; absent for the lead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub work_per_entry: Option<Decimal>,
-    /// Why its share goes elsewhere: `Failing`, `Unanswered` or `Silent`.
+    /// Why the resource is ejected; unset if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trouble: Option<String>,
+    #[schemars(transform = values_of::<Trouble>)]
+    pub trouble: Option<Trouble>,
 }
 
 /// The parts of a score, each 0-100.
@@ -145,14 +115,15 @@ pub struct ScoreParts {
 }
 
 /// The last decision that changed a share.
-#[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, Default, PartialEq)]
+#[derive(Deserialize, Serialize, JsonSchema, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LastDecision {
-    /// When.
+    /// When the decision was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
-    /// What set it off: `Forecast`, `Saturation`, `Headroom`, `Membership`, `Drain`, `Spec`.
-    pub trigger: String,
+    /// What triggered the change.
+    #[schemars(transform = values_of::<Trigger>)]
+    pub trigger: Trigger,
     /// How far ahead it looked.
     pub horizon: Span,
     /// Median load of the lead at the horizon if everything stayed on it.
@@ -162,15 +133,20 @@ pub struct LastDecision {
     /// Skill of the forecaster at the time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skill: Option<Decimal>,
-    /// `model DIGEST`, `holt`, `last-value` or `reactive`.
-    pub model: String,
+    /// What made the forecast.
+    #[schemars(transform = values_of::<Forecaster>)]
+    pub forecaster: Forecaster,
+    /// First 12 hexadecimal digits of the model's SHA-256; unset unless `forecaster` is `Model`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_digest: Option<String>,
     /// The lead's share before.
     pub before: Percent,
     /// The lead's share after.
     pub after: Percent,
-    /// One sentence.
+    /// The reason in one sentence.
     pub why: String,
-    /// What held a change back, if anything did.
+    /// What holds a further change back; unset if nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub suppressed_by: Option<String>,
+    #[schemars(transform = values_of::<Suppression>)]
+    pub suppressed_by: Option<Suppression>,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foreshift_api::{JournalRoute, journal_route::condition};
+use foreshift_api::{JournalRoute, condition::RouteCondition};
 use foreshift_e2e::{
     error::{ask, until},
     route::{self, Run, is_true},
@@ -110,7 +110,8 @@ async fn apply_without_waiting(client: &Client, route: &JournalRoute) {
 async fn refused_for(client: &Client, word: &str) {
     until(format!("a refusal for {word}"), Duration::from_secs(15), async || {
         let route = route::get(client).await?.expect("the route is there");
-        let accepted = is_true(&route, condition::ACCEPTED) && is_true(&route, condition::RESOLVED_REFS);
+        let accepted =
+            is_true(&route, RouteCondition::Accepted) && is_true(&route, RouteCondition::ResolvedRefs);
         let sentences = route::why_not(&route);
         Ok(if !accepted && sentences.contains(word) { Ok(()) } else { Err(sentences) })
     })

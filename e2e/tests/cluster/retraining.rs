@@ -7,7 +7,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use foreshift_api::{LoadModel, load_model::ModelRole};
+use foreshift_api::{
+    LoadModel,
+    condition::{ModelCondition, find_condition},
+    load_model::ModelRole,
+};
 use foreshift_e2e::error::{ask, until};
 use k8s_openapi::api::{
     batch::v1::{CronJob, Job},
@@ -84,7 +88,7 @@ async fn a_habit_in_a_prometheus_becomes_a_challenger_that_forecasts_beside_the_
     assert!(config_map.starts_with("foreshift-model-retrained-"), "{told}");
     let (model, table) = tried.unwrap();
     let status = model.and_then(|model| model.status).unwrap();
-    let sound = status.conditions.iter().find(|condition| condition.type_ == "Sound").unwrap();
+    let sound = find_condition(&status.conditions, ModelCondition::Sound).unwrap();
     assert_eq!((sound.status.as_str(), sound.reason.as_str()), ("True", "Proved"), "{}", sound.message);
     assert!(status.skill.is_some_and(|skill| skill.forecasts > 0));
     let row = table.lines().find(|line| line.split_whitespace().next() == Some(name.as_str()));

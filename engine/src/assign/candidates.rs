@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     PROMPT,
     intensity::Intensity,
+    limits::{Limits, limits},
     slot::{Budget, Outcome, Outcomes, Record, Slot, Ticket},
-    standing::{Standing, standings},
 };
 use crate::{
     allocate::{takers, within},
@@ -105,14 +105,14 @@ impl Candidates {
     pub fn prepare(&mut self, tick: &Tick<'_>, classes: usize, affinity: impl Fn(usize, usize) -> f64) {
         self.learn_intensity(tick);
         self.forget(tick.now);
-        let standings = standings(tick, self.cores_a_second);
+        let limits = limits(tick, self.cores_a_second);
         for record in &mut self.records {
-            record.standing = Standing::default();
+            record.limits = Limits::default();
         }
-        let mut places = Vec::with_capacity(standings.len());
-        for (resource, standing) in std::iter::once(tick.lead).chain(tick.alternates).zip(standings) {
+        let mut places = Vec::with_capacity(limits.len());
+        for (resource, limits) in std::iter::once(tick.lead).chain(tick.alternates).zip(limits) {
             let place = self.place_of(&resource.name);
-            self.records[place].standing = standing;
+            self.records[place].limits = limits;
             places.push(place);
         }
         self.lead = places.first().copied();
@@ -120,7 +120,7 @@ impl Candidates {
         let typical = self.typical(0.0);
         for ((slot, budget), record) in self.slots.iter_mut().zip(&mut self.budgets).zip(&self.records) {
             slot.update(record, typical, &self.everywhere);
-            budget.update(&record.standing);
+            budget.update(&record.limits);
         }
         self.least_lead_share = f64::from(tick.policy.limits.min_lead_share.min(1000)) / 1000.0;
         self.most_share = f64::from(tick.policy.limits.max_share_per_alternate.min(1000)) / 1000.0;
@@ -159,7 +159,7 @@ impl Candidates {
             return false;
         };
         let work = self.work(impact);
-        slot.has_endpoints() && slot.is_within(record.standing.limit, work, self.typical(work))
+        slot.has_endpoints() && slot.is_within(record.limits.limit, work, self.typical(work))
     }
 
     /// Notes that a copy of an entry is on its way. It takes room as an entry does, and is no part of any share.

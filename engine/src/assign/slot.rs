@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::standing::{Access, Standing};
+use super::limits::{Access, Limits};
 use crate::persona::decay::DecayedCount;
 
 /// Seconds of work at its objective that a resource may be given at once.
@@ -86,7 +86,7 @@ pub(super) struct Budget {
 /// How a resource does; read and written only when entries end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Record {
-    pub(super) standing: Standing,
+    pub(super) limits: Limits,
     pub(super) outcomes: Outcomes,
     expected: DecayedCount,
     elapsed: DecayedCount,
@@ -172,13 +172,13 @@ impl Slot {
 
     /// Brings what is read per entry up to what is known.
     pub(super) fn update(&mut self, record: &Record, typical: f64, everywhere: &Outcomes) {
-        let standing = &record.standing;
+        let limits = &record.limits;
         let (pace, errors) = (record.pace(typical), record.outcomes.ratio());
         let failing = errors >= FAILING && errors >= FAILING_RATIO * everywhere.without(&record.outcomes);
-        self.access = if failing { standing.access.min(Access::Doubtful) } else { standing.access };
-        (self.limit, self.pace) = ((standing.limit * standing.warm * pace) as f32, pace as f32);
+        self.access = if failing { limits.access.min(Access::Doubtful) } else { limits.access };
+        (self.limit, self.pace) = ((limits.limit * limits.warm * pace) as f32, pace as f32);
         // A failed entry is to be done again.
-        let speed = standing.cores * standing.warm * pace * (1.0 - errors);
+        let speed = limits.cores * limits.warm * pace * (1.0 - errors);
         self.speed = speed.max(f64::MIN_POSITIVE);
     }
 
@@ -205,8 +205,8 @@ impl Budget {
         self.since_tick += work;
     }
 
-    pub(super) fn update(&mut self, standing: &Standing) {
-        self.rate = standing.rate * standing.warm;
+    pub(super) fn update(&mut self, limits: &Limits) {
+        self.rate = limits.rate * limits.warm;
     }
 
     fn given_by(&self, now: f64) -> f64 {
@@ -224,7 +224,7 @@ impl Record {
     /// Learns from an entry that was served; answers the seconds that it would have taken alone.
     pub(super) fn served(&mut self, ticket: &Ticket, in_flight: u32, now: Duration) -> f64 {
         let beside = f64::from(ticket.others.saturating_add(1).saturating_add(in_flight)) / 2.0;
-        let crowding = (beside / self.standing.cores.max(f64::MIN_POSITIVE)).clamp(1.0, beside.max(1.0));
+        let crowding = (beside / self.limits.cores.max(f64::MIN_POSITIVE)).clamp(1.0, beside.max(1.0));
         let elapsed = now.saturating_sub(ticket.at).as_secs_f64();
         let since = now.saturating_sub(self.pace_at);
         self.expected.observe(ticket.work * crowding, since, PACE_HALF_LIFE);

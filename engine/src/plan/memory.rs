@@ -7,13 +7,13 @@ use std::{
 
 use super::{
     DemandOnLead, Input, Step,
-    aside::{Aside, barred},
+    ejection::{Ejections, barred},
 };
 use crate::{
     allocate::find_best_alternate,
     decision::{Trigger, Trouble},
+    hooks::COOL_AFTER,
     resource::Resource,
-    warm_up::COOL_AFTER,
     work::{Ratios, Settled},
 };
 
@@ -39,14 +39,14 @@ pub struct Memory {
     /// Alternates whose first share waits for their hook.
     waiting: BTreeSet<String>,
     resumed: bool,
-    aside: Aside,
+    ejections: Ejections,
     ratios: Ratios,
     settled: Settled,
     pub(super) effective: Option<Vec<u16>>,
     pub(super) members_changed: bool,
     pub(super) hits: Hits,
-    pub(super) last_up: Option<Duration>,
-    pub(super) last_down: Option<Duration>,
+    pub(super) last_shed: Option<Duration>,
+    pub(super) last_return: Option<Duration>,
     pub(super) last_hard: Option<Duration>,
 }
 
@@ -100,9 +100,9 @@ impl Memory {
         input.alternates.iter().map(|a| self.work_on(&a.name, input.lead.capacity)).collect()
     }
 
-    /// See [`Aside::hides_demand`].
+    /// See [`Ejections::hides_demand`].
     pub(super) fn hides_demand(&self, now: Duration) -> bool {
-        self.aside.hides_demand(now)
+        self.ejections.hides_demand(now)
     }
 
     /// The shares of the last seconds.
@@ -118,7 +118,7 @@ impl Memory {
             if input.in_force.len() == resources { input.in_force } else { planned.unwrap_or_default() };
         let settled = self.ratios.observe(input.now, input.lead, input.alternates, in_force, input.age);
         let work = self.work(input);
-        let troubles = self.aside.observe(input, &present[1..], &settled, &work);
+        let troubles = self.ejections.observe(input, &present[1..], &settled, &work);
         self.settled = settled;
         for (alternate, _) in input.alternates.iter().zip(&troubles).filter(|(_, trouble)| barred(**trouble))
         {
@@ -132,7 +132,7 @@ impl Memory {
     pub(super) fn targets_for(&mut self, input: &Input<'_>) -> Vec<u16> {
         if self.resumed {
             self.resumed = false;
-            self.last_up = Some(input.now);
+            self.last_shed = Some(input.now);
             let warm = Warm { since: Duration::ZERO, last_share: input.now };
             self.warm =
                 self.targets.iter().filter(|t| *t.1 > 0).map(|(name, _)| (name.clone(), warm)).collect();
@@ -217,9 +217,9 @@ impl Memory {
                 self.last_hard = Some(input.now);
             }
             if targets[0] < present[0] {
-                (self.last_up, self.hits.far, self.hits.mild) = (Some(input.now), 0, 0);
+                (self.last_shed, self.hits.far, self.hits.mild) = (Some(input.now), 0, 0);
             } else if trigger == Trigger::Headroom {
-                (self.last_down, self.hits.low) = (Some(input.now), 0);
+                (self.last_return, self.hits.low) = (Some(input.now), 0);
             }
         }
         let names = std::iter::once(input.lead).chain(input.alternates).map(|r| &r.name);

@@ -122,7 +122,7 @@ fn give_back(input: &Input<'_>, demand: &DemandOnLead, memory: &Memory, lead: u1
         return None;
     }
     let hold_down = input.policy.limits.hold_down;
-    if memory.last_up.is_some_and(|at| input.now.saturating_sub(at) < hold_down) {
+    if memory.last_shed.is_some_and(|at| input.now.saturating_sub(at) < hold_down) {
         return Some(Step::Hold(Suppression::HoldDown));
     }
     let wanted = floor_permille(demand.wanted_lead_held);

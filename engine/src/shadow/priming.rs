@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::warm_up::COOL_AFTER;
+use crate::hooks::COOL_AFTER;
 
 /// Nobody's first share waits longer than this for copies, and none for copies that do not come.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -142,7 +142,7 @@ fn start_one(
             let told = free()?;
             admin = Some(told);
             let route = write("yaml", router(resources))?;
-            let arguments = ["--threads", "1", "--log", "warn", "--standing", &route].map(String::from);
+            let arguments = ["--threads", "1", "--log", "warn", "--routes", &route].map(String::from);
             let addresses = ["--listen".into(), listen.to_string(), "--admin".into(), told.to_string()];
             (Some(&programs.router), arguments.into_iter().chain(addresses).collect())
         }

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use foreshift_engine::assign::Ticket;
 
-use super::{Outcome, Shared, heart::CopyOrder};
-use crate::{shadow::Mark, standing::Protocol};
+use super::{Outcome, Shared, state::CopyOrder};
+use crate::{shadow::Mark, snapshot::Protocol};
 
 /// A copy that was ordered. Dropped before its end, it is withdrawn.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Copying {
     /// From now on it takes room on the alternate, if there still is some.
     pub(crate) fn start(&mut self) -> bool {
         if self.ticket.is_none() {
-            self.ticket = self.shared.heart().start_copy(&self.order, self.shared.now());
+            self.ticket = self.shared.state().start_copy(&self.order, self.shared.now());
         }
         self.ticket.is_some()
     }
@@ -54,7 +54,7 @@ impl Copying {
     pub(crate) fn finish(mut self, original: Option<f64>, taken: Result<Duration, Outcome>) {
         self.ended = true;
         if let Some(ticket) = self.ticket.take() {
-            self.shared.heart().finish_copy(&self.order, ticket, original, taken, self.shared.now());
+            self.shared.state().finish_copy(&self.order, ticket, original, taken, self.shared.now());
         }
     }
 }
@@ -62,7 +62,7 @@ impl Copying {
 impl Drop for Copying {
     fn drop(&mut self) {
         if !self.ended {
-            self.shared.heart().withdraw_copy(&self.order, self.ticket.take(), self.shared.now());
+            self.shared.state().withdraw_copy(&self.order, self.ticket.take(), self.shared.now());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The heart as doors see it.
+//! The state as frontends see it.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use foreshift_engine::{
 };
 
 use super::*;
-use crate::standing::{Member, RouteKey, Standing};
+use crate::snapshot::{Member, RouteKey, RouteSnapshot};
 
 fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
@@ -39,7 +39,7 @@ fn member(name: &str, cores: f64, ports: &[u16]) -> Member {
     }
 }
 
-fn standing(members: Vec<Member>) -> Standing {
+fn snapshot(members: Vec<Member>) -> RouteSnapshot {
     let spec: foreshift_api::JournalRouteSpec = serde_json::from_value(serde_json::json!({
         "lead": {"service": "a", "port": 80},
         "alternates": [{"service": "b", "port": 80}],
@@ -49,17 +49,17 @@ fn standing(members: Vec<Member>) -> Standing {
     let route = RouteKey { namespace: "shop".into(), name: "journal".into() };
     let policy = foreshift_view::policy::policy(&spec);
     let at = Duration::from_hours(500_000);
-    Standing { route, at, policy, spec, phase: Phase::Steady, members, part: 1.0 }
+    RouteSnapshot { route, at, policy, spec, phase: Phase::Steady, members, part: 1.0 }
 }
 
 /// A route with these resources, each with plenty of room and one endpoint.
-pub(crate) fn standing_of(names: &[&str]) -> Standing {
-    standing(names.iter().zip(1..).map(|(name, port)| member(name, 1e6, &[port])).collect())
+pub(crate) fn snapshot_of(names: &[&str]) -> RouteSnapshot {
+    snapshot(names.iter().zip(1..).map(|(name, port)| member(name, 1e6, &[port])).collect())
 }
 
 fn assigner(explore: f64, members: Vec<Member>) -> Assigner {
     let assigner = Assigner::new(Settings { explore, most_in_flight: 50 });
-    assigner.prepare(standing(members));
+    assigner.prepare(snapshot(members));
     assigner
 }
 
@@ -189,7 +189,7 @@ fn a_batch_is_counted_and_learned_by_the_entries_that_were_in_it() {
 fn a_resource_that_leaves_the_route_keeps_its_tickets_and_gets_nothing_new() {
     let assigner = assigner(0.0, vec![member("a", 8.0, &[1]), member("b", 8.0, &[2])]);
     let (_, held) = assigner.assign(&ENTRY, &[], None).unwrap();
-    assigner.prepare(standing(vec![member("c", 8.0, &[3]), member("b", 8.0, &[2])]));
+    assigner.prepare(snapshot(vec![member("c", 8.0, &[3]), member("b", 8.0, &[2])]));
     assert_eq!(&*assigner.choose(&ENTRY, &[], None).unwrap().resource, "c");
     held.finish(Outcome::Acknowledged);
     assert_eq!(assigner.tally().in_flight, 0);

@@ -13,7 +13,7 @@ use crate::{
     assigner::Tally,
     observed::Writes,
     shadow::{Dropped, Figures},
-    standing::RouteKey,
+    snapshot::RouteKey,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -4,29 +4,22 @@ use std::{cmp::Reverse, time::Duration};
 
 use foreshift_api::{
     Decimal, JournalRoute,
-    journal_route::{ClassOutcome, Range, ShadowReadiness, ShadowVerdict},
+    journal_route::{ClassOutcome, Range, ShadowVerdict},
+    wire::{CLASS_LENGTH, MOST_OUTCOMES, MOST_VERDICTS, OUTCOME_LIFETIME},
 };
-use foreshift_engine::{
-    resource::Readiness,
-    shadow::{Interval, Verdict},
-};
+use foreshift_engine::shadow::{Interval, Verdict};
+use foreshift_view::convert::ToApi;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 use crate::assigner::{ClassSeen, Seen};
 
-/// Rows that the lists hold at most, by their schema.
-const MOST_VERDICTS: usize = 256;
-const MOST_OUTCOMES: usize = 1024;
-
 /// Rows of outcomes that one replica tells of; the classes with the most entries come first.
 const MOST_OWN_OUTCOMES: usize = 64;
 
-/// Characters of a class, by its schema.
-const LONGEST_CLASS: usize = 128;
+const _: () = assert!(foreshift_frontends::assign::LONGEST_CLASS == CLASS_LENGTH);
 
-/// The operator believes an outcome for ten minutes, so it is told anew in half of them, and sooner if it moved.
-const BELIEVED_FOR: Duration = Duration::from_mins(10);
-const TOLD_ANEW_AFTER: Duration = Duration::from_mins(5);
+/// By then an outcome is written again, and sooner if it moved.
+const TOLD_ANEW_AFTER: Duration = Duration::from_secs(OUTCOME_LIFETIME.get().as_secs() / 2);
 const SHORTEST: Duration = Duration::from_mins(1);
 
 /// What is no more than noise: points of affinity, and part of the entries that failed.
@@ -92,7 +85,9 @@ pub fn merged(route: &JournalRoute, own: &Rows, observer: &str) -> (Vec<ShadowVe
         status
             .iter()
             .flat_map(|status| &status.outcomes)
-            .filter(|row| row.observer != observer && is_named(&row.resource) && young(&row.at, BELIEVED_FOR))
+            .filter(|row| {
+                row.observer != observer && is_named(&row.resource) && young(&row.at, OUTCOME_LIFETIME.get())
+            })
             .cloned(),
     );
     shadow.truncate(MOST_VERDICTS);
@@ -107,11 +102,7 @@ pub fn told(alternate: &str, verdict: &Verdict, observer: &str) -> ShadowVerdict
         resource: alternate.into(),
         observer: observer.into(),
         at: time(verdict.at),
-        readiness: match verdict.readiness {
-            Readiness::Ready => ShadowReadiness::Ready,
-            Readiness::NotReady => ShadowReadiness::NotReady,
-            Readiness::Inconclusive => ShadowReadiness::Inconclusive,
-        },
+        readiness: verdict.readiness.to_api(),
         samples: verdict.entries.into(),
         latency_ratio: verdict.latency_ratio.high.is_finite().then(|| range(verdict.latency_ratio)),
         excess_errors: range(verdict.excess_errors),
@@ -124,7 +115,7 @@ pub fn outcomes(seen: &Seen, observer: &str) -> Vec<ClassOutcome> {
     let mut outcomes: Vec<ClassOutcome> = seen
         .classes
         .iter()
-        .filter(|class| class.outcome.samples >= 1.0 && class.class.chars().count() <= LONGEST_CLASS)
+        .filter(|class| class.outcome.samples >= 1.0 && class.class.chars().count() <= CLASS_LENGTH)
         .map(|class| outcome(class, observer, seen.at))
         .collect();
     outcomes.sort_by_key(|row| Reverse(row.samples));
@@ -164,6 +155,7 @@ fn time(since_1970: Duration) -> Time {
 
 #[cfg(test)]
 mod tests {
+    use foreshift_api::journal_route::ShadowReadiness;
     use foreshift_engine::{
         impact::Outcome,
         shadow::{Observation, Shadow, Trial, View},
@@ -232,7 +224,7 @@ mod tests {
         let rows = Rows::of(&seen(AT, vec![], classes.collect()), "pod");
         assert_eq!(rows.outcomes.len(), MOST_OWN_OUTCOMES);
         assert!(rows.outcomes.iter().all(|row| row.samples >= 10));
-        let long = class("a", &"x".repeat(LONGEST_CLASS + 1), 9.0, 50.0);
+        let long = class("a", &"x".repeat(CLASS_LENGTH + 1), 9.0, 50.0);
         assert!(Rows::of(&seen(AT, vec![], vec![long, class("a", "rare", 0.4, 50.0)]), "pod").is_empty());
     }
 

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use foreshift_api::{JournalRoute, ROUTER_FIELD_MANAGER};
+use foreshift_api::{JournalRoute, ROUTER_FIELD_MANAGER, apply};
 use foreshift_daemon::shutdown::Stop;
 use foreshift_view::Caches;
 use kube::{
@@ -26,7 +26,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use super::rows::{Rows, merged};
-use crate::{routes::Routes, standing::RouteKey};
+use crate::{routes::Routes, snapshot::RouteKey};
 
 /// How often is looked for news.
 const LOOK: Duration = Duration::from_secs(5);
@@ -157,12 +157,10 @@ fn is_conflict(error: &kube::Error) -> bool {
 /// The rows of all replicas, for the version of the route that they were read in.
 fn body(route: &JournalRoute, own: &Rows, observer: &str) -> Value {
     let (shadow, outcomes) = merged(route, own, observer);
-    json!({
-        "apiVersion": "foreshift.dev/v1alpha1",
-        "kind": "JournalRoute",
-        "metadata": {"uid": route.metadata.uid, "resourceVersion": route.metadata.resource_version},
-        "status": {"shadow": shadow, "outcomes": outcomes},
-    })
+    let mut body = apply::frame_of(route);
+    body["metadata"]["resourceVersion"] = json!(route.metadata.resource_version);
+    body["status"] = json!({"shadow": shadow, "outcomes": outcomes});
+    body
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::{
     assigner::{Assigner, Choice, Entry, Held, Outcome, Refusal},
     entry::{class, count::Format, trace::Trace},
     shadow::Draft,
-    standing::Protocol,
+    snapshot::Protocol,
 };
 
 /// Resources that one entry is sent to at most.

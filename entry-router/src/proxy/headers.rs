@@ -7,7 +7,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use crate::standing::Protocol;
+use crate::snapshot::Protocol;
 
 /// The same at every retry: clients give it, else the router does.
 pub(crate) const ENTRY_ID: HeaderName = HeaderName::from_static("x-entry-id");

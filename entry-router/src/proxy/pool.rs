@@ -21,7 +21,7 @@ use super::{
     source::Sending,
     streams::{Stream, Streams},
 };
-use crate::standing::Protocol;
+use crate::snapshot::Protocol;
 
 /// Waiting connections of one endpoint at most; those beyond are closed.
 const MOST_WAITING: usize = 256;

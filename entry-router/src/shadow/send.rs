@@ -15,7 +15,7 @@ use crate::{
         pool::{self, Pool},
         verdict,
     },
-    standing::Protocol,
+    snapshot::Protocol,
 };
 
 /// How long things may take.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use foreshift_entry_router::standing::Protocol;
+use foreshift_entry_router::snapshot::Protocol;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{body::Incoming, service::service_fn};

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, pin::Pin};
 
 use bytes::Bytes;
-use foreshift_doors::{
+use foreshift_entry_router::{assigner::Outcome, proxy::Limits, snapshot::Protocol};
+use foreshift_frontends::{
     proto::router::{
         AssignBatchRequest, AssignBatchResponse, AssignRequest, AssignResponse, AssignResult, ReportRequest,
         ReportResponse,
@@ -13,7 +14,6 @@ use foreshift_doors::{
     },
     serve::serve,
 };
-use foreshift_entry_router::{assigner::Outcome, proxy::Limits, standing::Protocol};
 use futures::{Stream, StreamExt};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -37,8 +37,8 @@ impl Service {
     async fn start(name: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let door = Routes::new(RouterServer::new(Self(name))).into_axum_router();
-        tokio::spawn(serve(listener, door, std::future::pending()));
+        let frontend = Routes::new(RouterServer::new(Self(name))).into_axum_router();
+        tokio::spawn(serve(listener, frontend, std::future::pending()));
         address
     }
 

@@ -1,9 +1,9 @@
-//! The API server is away: the standing of a route is made from what it said last, while time goes on.
+//! The API server is away: the snapshot of a route is made from what it said last, while time goes on.
 
 use std::{net::SocketAddr, time::Duration};
 
 use foreshift_engine::resource::Freshness;
-use foreshift_entry_router::{proxy::Limits, standing::cluster::standings};
+use foreshift_entry_router::{proxy::Limits, snapshot::cluster::snapshots};
 use foreshift_view::{
     caches::{self, Caches},
     index::IndexedWriter,
@@ -69,12 +69,12 @@ async fn for_a_minute_without_the_api_server_entries_go_on_and_around_what_fails
     let (lead, next) = (Backend::start(Manner::Acknowledge).await, Backend::start(Manner::Acknowledge).await);
     let began = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1);
     let caches = cluster(&[lead.address, next.address], began);
-    let world = World::standing(standings(&caches, None, began).remove(0), Limits::default());
+    let world = World::snapshot(snapshots(&caches, None, began).remove(0), Limits::default());
     let mut freshness = Vec::new();
     for second in 0..=60 {
-        let standing = standings(&caches, None, began + Duration::from_secs(second)).remove(0);
-        freshness.push(standing.members[0].resource.freshness);
-        world.routes.update(vec![standing]);
+        let snapshot = snapshots(&caches, None, began + Duration::from_secs(second)).remove(0);
+        freshness.push(snapshot.members[0].resource.freshness);
+        world.routes.update(vec![snapshot]);
         if second == 30 {
             lead.stop();
             lead.behave(Manner::Answer(503));

@@ -111,7 +111,7 @@ impl Router {
         let mut command = Command::new(env!("CARGO_BIN_EXE_foreshift-entry-router"));
         command
             .args(["--listen=127.0.0.1:0", "--admin=127.0.0.1:0", "--threads=1", "--explore=0"])
-            .arg("--standing")
+            .arg("--routes")
             .arg(&routes)
             .args(more);
         let told = |line: &str| {

@@ -8,9 +8,9 @@ use foreshift_entry_router::{
     assigner::Outcome,
     proxy::Limits,
     shadow::{self, Dropped},
-    standing::{
+    snapshot::{
         Protocol::{Http1, Http2},
-        Standing,
+        RouteSnapshot,
     },
 };
 use http::{Request, StatusCode};
@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     backend::{Backend, Manner},
-    world::{World, entry, speak, standing, until},
+    world::{World, entry, snapshot, speak, until},
 };
 
 /// All entries are copied, in one window that never ends, and copies are waited for as long as entries.
@@ -34,16 +34,16 @@ fn always() -> Value {
 }
 
 /// The first resource is the lead, the others are warm already.
-fn warm(resources: &[SocketAddr], asked: &Value) -> Standing {
-    let mut standing = cold(resources, asked);
-    standing.members.iter_mut().for_each(|member| member.warm = Some(1.0));
-    standing
+fn warm(resources: &[SocketAddr], asked: &Value) -> RouteSnapshot {
+    let mut snapshot = cold(resources, asked);
+    snapshot.members.iter_mut().for_each(|member| member.warm = Some(1.0));
+    snapshot
 }
 
-fn cold(resources: &[SocketAddr], asked: &Value) -> Standing {
-    let mut standing = standing(resources);
-    standing.spec.shadow = Some(serde_json::from_value(asked.clone()).unwrap());
-    standing
+fn cold(resources: &[SocketAddr], asked: &Value) -> RouteSnapshot {
+    let mut snapshot = snapshot(resources);
+    snapshot.spec.shadow = Some(serde_json::from_value(asked.clone()).unwrap());
+    snapshot
 }
 
 fn alternate(world: &World) -> View {
@@ -82,7 +82,7 @@ async fn nobody() -> SocketAddr {
 async fn a_copy_is_marked_has_an_id_of_its_own_and_the_client_hears_of_the_lead_only() {
     let (lead, next) = (Backend::start(Manner::Acknowledge).await, Backend::start(Manner::Answer(201)).await);
     let asked = json!({"every": "1h", "duration": "1h", "percent": 100, "header": {"name": "x-dry-run", "value": "yes"}});
-    let mut world = World::standing(warm(&[lead.address, next.address], &asked), Limits::default());
+    let mut world = World::snapshot(warm(&[lead.address, next.address], &asked), Limits::default());
     for id in ["e1", ""] {
         let (head, _) = world.send(entry(id, "hello")).await;
         assert_eq!(head.status, StatusCode::ACCEPTED);
@@ -106,11 +106,11 @@ async fn copies_go_to_the_port_that_the_route_names_for_them() {
         let [lead, next] = [(); 2].map(|()| Backend::speaking(main, Manner::Acknowledge));
         let aside = Backend::speaking(apart, Manner::Acknowledge);
         let (lead, next, aside) = tokio::join!(lead, next, aside);
-        let mut standing = warm(&[lead.address, next.address], &always());
-        standing.members.iter_mut().for_each(|member| member.protocol = main);
-        standing.members[1].shadow_endpoints = vec![aside.address];
-        standing.members[1].shadow_protocol = apart;
-        let world = World::standing(standing, Limits::default());
+        let mut snapshot = warm(&[lead.address, next.address], &always());
+        snapshot.members.iter_mut().for_each(|member| member.protocol = main);
+        snapshot.members[1].shadow_endpoints = vec![aside.address];
+        snapshot.members[1].shadow_protocol = apart;
+        let world = World::snapshot(snapshot, Limits::default());
         let (head, _) = world.send(entry("e1", "hello")).await;
         assert_eq!(head.status, StatusCode::ACCEPTED);
         until(|| aside.acknowledged().contains_key("shadow-e1")).await;
@@ -133,7 +133,7 @@ async fn whatever_an_alternate_does_with_copies_no_answer_changes_and_what_they_
             shadow: shadow::Limits { bytes: 300_000, ..shadow::Limits::default() },
             ..Limits::default()
         };
-        let mut world = World::standing(warm(&[lead.address, address], &always()), limits);
+        let mut world = World::snapshot(warm(&[lead.address, address], &always()), limits);
         let entries = (0..100).map(|n| {
             let (world, id) = (&world, format!("e{n}"));
             async move {
@@ -171,9 +171,9 @@ async fn an_alternate_that_fails_its_copies_is_judged_unfit_at_the_end_of_the_wi
     for protocol in [Http1, Http2] {
         let lead = Backend::speaking(protocol, Manner::Acknowledge).await;
         let next = Backend::speaking(protocol, Manner::Answer(500)).await;
-        let mut standing = warm(&[lead.address, next.address], &asked);
-        speak(&mut standing, protocol);
-        let mut world = World::standing(standing, Limits::default());
+        let mut snapshot = warm(&[lead.address, next.address], &asked);
+        speak(&mut snapshot, protocol);
+        let mut world = World::snapshot(snapshot, Limits::default());
         world.tick();
         let window = async |world: &mut World| {
             for _ in 0..25 {
@@ -185,7 +185,7 @@ async fn an_alternate_that_fails_its_copies_is_judged_unfit_at_the_end_of_the_wi
         };
         assert_eq!(window(&mut world).await, Some(Readiness::NotReady), "{protocol:?}");
         let readiness = |world: &World| {
-            world.routes.only().unwrap().with_standing(|standing| standing.members[1].resource.readiness)
+            world.routes.only().unwrap().with_snapshot(|snapshot| snapshot.members[1].resource.readiness)
         };
         assert_eq!(readiness(&world), Some(Readiness::NotReady), "without an operator it gates here");
         next.behave(Manner::Acknowledge);
@@ -200,7 +200,7 @@ async fn a_copied_call_is_judged_by_the_status_behind_its_answer() {
         let lead = Backend::start(Manner::Call("0")).await;
         let next = Backend::speaking(Http2, Manner::Call(status)).await;
         // Nothing is known of the ports, and calls are HTTP/2 even so.
-        let world = World::standing(warm(&[lead.address, next.address], &always()), Limits::default());
+        let world = World::snapshot(warm(&[lead.address, next.address], &always()), Limits::default());
         let io = TokioIo::new(world.connect().await);
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
         tokio::spawn(connection);
@@ -220,10 +220,10 @@ async fn a_copied_call_is_judged_by_the_status_behind_its_answer() {
 async fn an_alternate_that_hangs_with_every_copy_on_one_connection_gets_the_next_ones_on_another() {
     let lead = Backend::start(Manner::Acknowledge).await;
     let next = Backend::speaking(Http2, Manner::Silence).await;
-    let mut standing = warm(&[lead.address, next.address], &always());
-    standing.members[1].shadow_protocol = Http2;
+    let mut snapshot = warm(&[lead.address, next.address], &always());
+    snapshot.members[1].shadow_protocol = Http2;
     let limits = Limits { answer: Duration::from_millis(200), ..Limits::default() };
-    let world = World::standing(standing, limits);
+    let world = World::snapshot(snapshot, limits);
     for copies in 1..=3 {
         world.send(entry("", "hello")).await;
         until(|| alternate(&world).copies == copies).await;
@@ -234,7 +234,7 @@ async fn an_alternate_that_hangs_with_every_copy_on_one_connection_gets_the_next
 #[tokio::test]
 async fn a_body_that_is_not_kept_whole_is_not_copied_and_an_entry_that_is_refused_neither() {
     let (lead, next) = (Backend::start(Manner::Acknowledge).await, Backend::start(Manner::Acknowledge).await);
-    let world = World::standing(warm(&[lead.address, next.address], &always()), Limits::default());
+    let world = World::snapshot(warm(&[lead.address, next.address], &always()), Limits::default());
     world.send(entry("long", vec![7; 200_000])).await;
     assert_eq!(dropped(&world, Dropped::Body), 1);
     lead.behave(Manner::Answer(400));
@@ -249,10 +249,10 @@ async fn a_body_that_is_not_kept_whole_is_not_copied_and_an_entry_that_is_refuse
 async fn a_cold_alternate_is_warmed_by_copies_so_that_clients_meet_none_of_its_slow_entries() {
     const SLOW: Duration = Duration::from_millis(20);
     let (lead, next) = (Backend::start(Manner::Acknowledge).await, Backend::start(Manner::Cold(SLOW)).await);
-    let mut standing = cold(&[lead.address, next.address], &always());
+    let mut snapshot = cold(&[lead.address, next.address], &always());
     // The lead has room for one entry at a time, so the next one would go to the alternate.
-    standing.members[0].resource.capacity = 0.01;
-    let mut world = World::standing(standing, Limits::default());
+    snapshot.members[0].resource.capacity = 0.01;
+    let mut world = World::snapshot(snapshot, Limits::default());
     let mut rounds = 0;
     while !next.ids().iter().any(|id| !id.starts_with("shadow-")) {
         let entries = (0..20).map(|_| world.send(entry("", "hello")));
@@ -273,9 +273,9 @@ async fn a_cold_alternate_is_warmed_by_copies_so_that_clients_meet_none_of_its_s
 async fn without_copies_clients_meet_the_slow_entries_of_a_cold_alternate() {
     let (lead, next) =
         (Backend::start(Manner::Acknowledge).await, Backend::start(Manner::Cold(Duration::ZERO)).await);
-    let mut standing = standing(&[lead.address, next.address]);
-    standing.members[0].resource.capacity = 0.01;
-    let world = World::standing(standing, Limits::default());
+    let mut snapshot = snapshot(&[lead.address, next.address]);
+    snapshot.members[0].resource.capacity = 0.01;
+    let world = World::snapshot(snapshot, Limits::default());
     futures::future::join_all((0..20).map(|_| world.send(entry("", "hello")))).await;
     assert!(!next.ids().is_empty());
 }

@@ -12,7 +12,7 @@ use foreshift_entry_router::{
     assigner::Settings,
     proxy::{Figures, Limits, Proxy, tls::Tls},
     routes::Routes,
-    standing::{Member, Protocol, RouteKey, Standing},
+    snapshot::{Member, Protocol, RouteKey, RouteSnapshot},
 };
 use foreshift_view::policy::policy;
 use http::{Request, Response};
@@ -32,7 +32,7 @@ pub(crate) struct World {
     pub(crate) routes: Routes,
     pub(crate) address: SocketAddr,
     pub(crate) figures: Arc<Figures>,
-    standing: Standing,
+    snapshot: RouteSnapshot,
     proxy: Option<Proxy>,
     stopper: Stopper,
 }
@@ -51,34 +51,34 @@ impl World {
 
     /// The resources speak this.
     pub(crate) fn speaking(resources: &[SocketAddr], limits: Limits, protocol: Protocol) -> Self {
-        let mut standing = standing(resources);
-        speak(&mut standing, protocol);
-        Self::standing(standing, limits)
+        let mut snapshot = snapshot(resources);
+        speak(&mut snapshot, protocol);
+        Self::snapshot(snapshot, limits)
     }
 
     /// Behind a certificate.
     pub(crate) fn behind(resources: &[SocketAddr], limits: Limits, tls: &Arc<Tls>) -> Self {
-        Self::of(standing(resources), limits, Some(tls))
+        Self::of(snapshot(resources), limits, Some(tls))
     }
 
-    pub(crate) fn standing(standing: Standing, limits: Limits) -> Self {
-        Self::of(standing, limits, None)
+    pub(crate) fn snapshot(snapshot: RouteSnapshot, limits: Limits) -> Self {
+        Self::of(snapshot, limits, None)
     }
 
-    fn of(standing: Standing, limits: Limits, tls: Option<&Arc<Tls>>) -> Self {
+    fn of(snapshot: RouteSnapshot, limits: Limits, tls: Option<&Arc<Tls>>) -> Self {
         let routes = Routes::new(Settings { explore: 0.0, ..Settings::default() });
-        routes.update(vec![standing.clone()]);
+        routes.update(vec![snapshot.clone()]);
         let (stopper, stop) = shutdown::channel();
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let proxy = Proxy::start(free, 2, &routes, None, limits, tls, &stop).unwrap();
         let (address, figures) = (proxy.address(), proxy.figures());
-        Self { routes, address, figures, standing, proxy: Some(proxy), stopper }
+        Self { routes, address, figures, snapshot, proxy: Some(proxy), stopper }
     }
 
     /// A second goes by.
     pub(crate) fn tick(&mut self) {
-        self.standing.at += Duration::from_secs(1);
-        self.routes.update(vec![self.standing.clone()]);
+        self.snapshot.at += Duration::from_secs(1);
+        self.routes.update(vec![self.snapshot.clone()]);
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -152,14 +152,14 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
 }
 
 /// Every resource speaks it, for entries and for copies.
-pub(crate) fn speak(standing: &mut Standing, protocol: Protocol) {
-    for member in &mut standing.members {
+pub(crate) fn speak(snapshot: &mut RouteSnapshot, protocol: Protocol) {
+    for member in &mut snapshot.members {
         (member.protocol, member.shadow_protocol) = (protocol, protocol);
     }
 }
 
 /// Resources with plenty of room; the first is the lead.
-pub(crate) fn standing(resources: &[SocketAddr]) -> Standing {
+pub(crate) fn snapshot(resources: &[SocketAddr]) -> RouteSnapshot {
     let reference = |i: usize| serde_json::json!({"service": format!("r{i}"), "port": 80});
     let spec: foreshift_api::JournalRouteSpec = serde_json::from_value(serde_json::json!({
         "lead": reference(0),
@@ -190,7 +190,7 @@ pub(crate) fn standing(resources: &[SocketAddr]) -> Standing {
             warm: None,
         }
     };
-    Standing {
+    RouteSnapshot {
         route: RouteKey { namespace: "shop".into(), name: "journal".into() },
         policy: policy(&spec),
         spec,

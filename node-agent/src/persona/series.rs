@@ -3,14 +3,11 @@
 use foreshift_api::{
     Span,
     resource_persona::{History, Window},
+    wire::{self, COARSE, FINE},
 };
-use foreshift_engine::persona::grid::Grid;
+use foreshift_engine::persona::grid::{self, Grid};
 
-/// Step of the fine window.
-pub(super) const FINE: Span = Span::from_secs(2);
-
-/// Step of the coarse window.
-pub(super) const COARSE: Span = Span::from_secs(15);
+const _: () = assert!(grid::STEPS == wire::WINDOW);
 
 /// A series on both grids; the numbers of a status are thousandths: permille of load, millicores.
 #[derive(Debug)]

@@ -2,9 +2,10 @@
 
 use foreshift_api::{
     Decimal, Span,
+    condition::{PersonaCondition, PersonaReason, is_true, set_condition},
     resource_persona::{
-        self as api, Affinity, Capacity, CostStatus, ResourcePersonaStatus, Stability, WattsSource,
-        WorkloadStatus,
+        self as api, Affinity, AffinityObserver, Capacity, CostStatus, ResourcePersonaStatus, Stability,
+        WattsSource, WorkloadStatus,
     },
 };
 use foreshift_engine::persona::{
@@ -24,10 +25,6 @@ const SATURATING: f64 = THRESHOLDS[1];
 
 /// A node that saturates does so until it falls below this, so that the condition does not flap.
 const RELIEVED: f64 = SATURATING - 0.05;
-
-const READY: &str = "Ready";
-const SATURATES: &str = "Saturating";
-const OBSERVED: &str = "Observed";
 
 /// A pod's answer may be in it, so it is cut.
 const MESSAGE_CHARS: usize = 200;
@@ -60,14 +57,7 @@ impl Persona {
             cost: self.cost(surroundings),
             history: Some(self.load.history()),
             affinity: budget::affinity(self.affinity_rows(surroundings)),
-            conditions: [
-                Some(self.ready_condition(surroundings, at)),
-                Some(self.saturating_condition(limit, at)),
-                self.observed_condition(surroundings, at),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
+            conditions: self.conditions_at(limit, surroundings, &Time(at)),
             ..ResourcePersonaStatus::default()
         };
         let rows = self.workloads.iter().map(|((namespace, service), observed)| WorkloadStatus {
@@ -132,15 +122,29 @@ impl Persona {
             samples: tally.entries().round() as i64,
             error_ratio: (tally.error_ratio() > 0.0).then(|| Decimal::rounded(tally.error_ratio(), 4)),
             mean_service_time: tally.mean().map(|mean| Decimal::rounded(mean, 6)),
-            observer: "agent".to_owned(),
+            observer: AffinityObserver::Agent,
         });
         let mut rows: Vec<_> = rows.filter(|row| row.samples > 0).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.samples));
         rows
     }
 
-    /// Whether the metrics of the observed pods are read; not there where no route asks for it.
-    fn observed_condition(&self, surroundings: &Surroundings, at: Timestamp) -> Option<Condition> {
+    fn conditions_at(&self, limit: Limit, surroundings: &Surroundings, at: &Time) -> Vec<Condition> {
+        let mut conditions = self.conditions.clone();
+        let observed = self.observed_condition(surroundings);
+        if observed.is_none() {
+            conditions.retain(|condition| condition.type_ != PersonaCondition::Observed.name());
+        }
+        let judged =
+            [Some(self.ready_condition(surroundings)), Some(self.saturating_condition(limit)), observed];
+        for (reason, message) in judged.into_iter().flatten() {
+            set_condition(&mut conditions, reason, message, None, at);
+        }
+        conditions
+    }
+
+    /// Whether the metrics of the observed pods are read; `None` if no route asks for it.
+    fn observed_condition(&self, surroundings: &Surroundings) -> Option<(PersonaReason, String)> {
         let asked = surroundings.workloads.iter().filter(|workload| workload.metrics.is_some());
         let asked: Vec<_> = asked.map(|it| (it.namespace.clone(), it.service.clone())).collect();
         if asked.is_empty() {
@@ -149,11 +153,12 @@ impl Persona {
         let failed =
             asked.iter().find_map(|key| Some((key, self.workloads.get(key)?.answers.failure.as_ref()?)));
         let (reason, message) = match failed {
-            Some(((namespace, service), failure)) => ("NotRead", format!("{namespace}/{service}: {failure}")),
-            None => ("Read", "the metrics of all observed pods are read".to_owned()),
+            Some(((namespace, service), failure)) => {
+                (PersonaReason::NotRead, format!("{namespace}/{service}: {failure}"))
+            }
+            None => (PersonaReason::Read, "the metrics of all observed pods are read".to_owned()),
         };
-        let message = message.chars().take(MESSAGE_CHARS).collect();
-        Some(self.condition(OBSERVED, failed.is_none(), reason, message, at))
+        Some((reason, message.chars().take(MESSAGE_CHARS).collect()))
     }
 
     /// Entries that all observed pods answer, an hour; `None` while there are none.
@@ -162,45 +167,22 @@ impl Persona {
         Some(rates.sum::<f64>() * 3600.0).filter(|entries| *entries > 0.0)
     }
 
-    fn ready_condition(&self, surroundings: &Surroundings, at: Timestamp) -> Condition {
-        let (status, reason, message) = match (&self.failure, surroundings.ready) {
-            (Some(error), _) => (false, "NotSampled", error.clone()),
-            (None, Some(false)) => (false, "NodeNotReady", "the Node is not Ready".to_owned()),
-            (None, _) => (true, "Sampled", "the node is sampled every second".to_owned()),
-        };
-        self.condition(READY, status, reason, message, at)
-    }
-
-    fn saturating_condition(&self, limit: Limit, at: Timestamp) -> Condition {
-        let was = self
-            .conditions
-            .iter()
-            .any(|condition| condition.type_ == SATURATES && condition.status == "True");
-        let status = limit.load >= if was { RELIEVED } else { SATURATING };
-        let (reason, side) = if status { ("Full", "at or over") } else { ("Headroom", "under") };
-        let message = format!("load of the limiting dimension is {side} {SATURATING}");
-        self.condition(SATURATES, status, reason, message, at)
-    }
-
-    fn condition(
-        &self,
-        type_: &str,
-        status: bool,
-        reason: &str,
-        message: String,
-        at: Timestamp,
-    ) -> Condition {
-        let status = if status { "True" } else { "False" };
-        let same = |before: &&Condition| before.type_ == type_ && before.status == status;
-        let since = self.conditions.iter().find(same).map(|before| before.last_transition_time.clone());
-        Condition {
-            type_: type_.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message,
-            observed_generation: None,
-            last_transition_time: since.unwrap_or(Time(at)),
+    fn ready_condition(&self, surroundings: &Surroundings) -> (PersonaReason, String) {
+        match (&self.failure, surroundings.ready) {
+            (Some(error), _) => (PersonaReason::NotSampled, error.clone()),
+            (None, Some(false)) => (PersonaReason::NodeNotReady, "the Node is not Ready".to_owned()),
+            (None, _) => (PersonaReason::Sampled, "the node is sampled every second".to_owned()),
         }
+    }
+
+    fn saturating_condition(&self, limit: Limit) -> (PersonaReason, String) {
+        let was = is_true(&self.conditions, PersonaCondition::Saturating);
+        let (reason, side) = if limit.load >= if was { RELIEVED } else { SATURATING } {
+            (PersonaReason::Full, "at or over")
+        } else {
+            (PersonaReason::Headroom, "under")
+        };
+        (reason, format!("load of the limiting dimension is {side} {SATURATING}"))
     }
 }
 

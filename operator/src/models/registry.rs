@@ -1,4 +1,4 @@
-//! Looks for models, has them proved and tried, and installs the champion: `find -> prove -> cast -> install -> tell`.
+//! Looks for models, has them proved and tried, and installs the champion: `find -> prove -> assign roles -> install -> report`.
 //!
 //! Every replica loads and follows the roles in the statuses, so that a standby forecasts with the same model; only
 //! the leader judges and writes. Without a LoadModel, or without their CRD, the built-in model forecasts.
@@ -10,7 +10,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use foreshift_api::{LoadModel, LoadModelStatus, load_model::ModelRole, operator_field_manager::MODELS};
+use foreshift_api::{
+    LoadModel, LoadModelStatus, apply, load_model::ModelRole, operator_field_manager::MODELS, wire,
+};
 use foreshift_daemon::shutdown::Stop;
 use foreshift_predictor::Model;
 use foreshift_view::{Caches, time::elapsed};
@@ -26,9 +28,9 @@ use tracing::{info, warn};
 
 use super::{
     Files, LoadError, Models,
-    casting::{Candidate, Part, cast},
-    contest::Contest,
     files::{MANIFEST, ONNX},
+    promotion::{Assignment, Candidate, assign_roles},
+    scoreboard::Scoreboard,
     status,
 };
 use crate::{events, metrics::Metrics, write::Gate};
@@ -37,7 +39,7 @@ use crate::{events, metrics::Metrics, write::Gate};
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// How often candidates are asked: the fine step of a persona.
-const FOLLOW_EVERY: Duration = Duration::from_secs(2);
+const FOLLOW_EVERY: Duration = wire::FINE.get();
 
 /// A read of the API server does not hang on one that died.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -73,7 +75,7 @@ pub struct ModelRegistry {
     ctx: Context,
     models: watch::Sender<Models>,
     proved: HashMap<String, Proved>,
-    contest: Contest,
+    scoreboard: Scoreboard,
     /// What was written, which the API server's answers may lag behind.
     told: BTreeMap<String, (LoadModelStatus, Timestamp)>,
 }
@@ -99,8 +101,13 @@ impl ModelRegistry {
     #[must_use]
     pub fn new(ctx: Context) -> (Self, watch::Receiver<Models>) {
         let (models, receiver) = watch::channel(Models::default());
-        let registry =
-            Self { ctx, models, proved: HashMap::new(), contest: Contest::default(), told: BTreeMap::new() };
+        let registry = Self {
+            ctx,
+            models,
+            proved: HashMap::new(),
+            scoreboard: Scoreboard::default(),
+            told: BTreeMap::new(),
+        };
         (registry, receiver)
     }
 
@@ -133,13 +140,13 @@ impl ModelRegistry {
         let Some(objects) = self.objects().await else { return };
         self.find_and_prove(&objects).await;
         let candidates = self.candidates(&objects);
-        let parts = cast(&candidates);
-        self.install(&candidates, &parts);
+        let assignments = assign_roles(&candidates);
+        self.install(&candidates, &assignments);
         if self.ctx.gate.is_open() {
-            self.tell(&objects, &candidates, &parts, now).await;
+            self.tell(&objects, &candidates, &assignments, now).await;
         } else {
             // Another replica judges and writes; this one reads.
-            (self.contest, self.told) = Default::default();
+            (self.scoreboard, self.told) = Default::default();
         }
     }
 
@@ -148,7 +155,7 @@ impl ModelRegistry {
         let models: Vec<Arc<Model>> =
             self.proved.values().filter_map(|proved| proved.model.clone()).collect();
         if self.ctx.gate.is_open() {
-            self.contest.follow(&self.ctx.caches.personas.state(), &models);
+            self.scoreboard.follow(&self.ctx.caches.personas.state(), &models);
         }
     }
 
@@ -250,7 +257,7 @@ impl ModelRegistry {
                 let proved = self.proved.get(source);
                 let model = proved.and_then(|proved| proved.model.clone());
                 let refused = || proved.and_then(|proved| proved.refused.clone()).unwrap_or_default();
-                let standing = model.as_ref().map(|model| self.contest.standing(model.digest()));
+                let score = model.as_ref().map(|model| self.scoreboard.score(model.digest()));
                 let rejection = status.and_then(|status| status.last_rejection.as_ref());
                 Candidate {
                     name,
@@ -258,9 +265,9 @@ impl ModelRegistry {
                     pinned,
                     built_in,
                     role: status.and_then(|status| status.role),
-                    turned_down: rejection.and_then(|rejection| rejection.digest.clone()),
+                    rejected_file: rejection.and_then(|rejection| rejection.digest.clone()),
                     model: model.ok_or_else(refused),
-                    standing: standing.unwrap_or_default(),
+                    score: score.unwrap_or_default(),
                 }
             };
         let mut candidates: Vec<Candidate> = objects
@@ -278,12 +285,12 @@ impl ModelRegistry {
         candidates
     }
 
-    fn install(&self, candidates: &[Candidate], parts: &[Part]) {
-        let champion = candidates.iter().zip(parts).find(|(_, part)| part.role == ModelRole::Champion);
+    fn install(&self, candidates: &[Candidate], assignments: &[Assignment]) {
+        let champion = candidates.iter().zip(assignments).find(|(_, part)| part.role == ModelRole::Champion);
         let model = champion.and_then(|(candidate, _)| candidate.model.as_ref().ok()).cloned();
         let built_in = self.proved.get(BUILT_IN).and_then(|proved| proved.refused.clone());
         let refused = if model.is_none() || candidates.len() == 1 { built_in } else { None };
-        self.ctx.metrics.models(candidates.iter().map(|c| (c.name.as_str(), c.standing.skill())));
+        self.ctx.metrics.models(candidates.iter().map(|c| (c.name.as_str(), c.score.skill())));
         if let Some(model) = &model {
             self.ctx.metrics.model(model.name(), model.digest());
         }
@@ -303,11 +310,11 @@ impl ModelRegistry {
         &mut self,
         objects: &[LoadModel],
         candidates: &[Candidate],
-        parts: &[Part],
+        assignments: &[Assignment],
         now: Timestamp,
     ) {
         self.told.retain(|name, _| objects.iter().any(|object| object.name_any() == *name));
-        for ((object, candidate), part) in objects.iter().zip(candidates).zip(parts) {
+        for ((object, candidate), part) in objects.iter().zip(candidates).zip(assignments) {
             let refused = self.proved.get(&source(object)).and_then(|proved| proved.refused.as_deref());
             let told = self.status_of(object).cloned().unwrap_or_default();
             let next = status::next(candidate, part, refused, &told, now);
@@ -334,15 +341,15 @@ impl ModelRegistry {
         status: &LoadModelStatus,
     ) -> Result<(), crate::write::WriteError> {
         let api: Api<LoadModel> = Api::all(self.ctx.client.clone());
-        let body = Patch::Apply(json!({
-            "apiVersion": "foreshift.dev/v1alpha1",
-            "kind": "LoadModel",
-            "metadata": {"uid": object.metadata.uid},
-            "status": status,
-        }));
+        let mut body = apply::frame_of(object);
+        body["status"] = json!(status);
         let params = PatchParams::apply(MODELS).force();
         let name = object.name_any();
-        self.ctx.gate.send("model_status", api.patch_status(&name, &params, &body)).await.map(drop)
+        self.ctx
+            .gate
+            .send("model_status", api.patch_status(&name, &params, &Patch::Apply(body)))
+            .await
+            .map(drop)
     }
 
     /// What was last said of a model: by this process, else by the one that led before.

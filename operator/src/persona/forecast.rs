@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use foreshift_api::{
-    Decimal, ResourcePersona, Span,
+    Decimal, ResourcePersona, Span, apply,
     resource_persona::{Horizon, NodeForecast},
 };
 use foreshift_engine::{
@@ -11,11 +11,11 @@ use foreshift_engine::{
     forecast::{HORIZON_STEPS, Quantile, Rung},
 };
 use foreshift_predictor::{Forecaster, WINDOW};
-use foreshift_view::time::elapsed;
+use foreshift_view::{convert::ToApi, time::elapsed};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::{Errand, frame, name};
+use super::{Errand, name};
 use crate::models::Models;
 
 /// Load from which a node counts as saturated where no route says otherwise.
@@ -76,7 +76,7 @@ impl Forecasts {
         if early || shown.is_some_and(|shown| !moved(shown, &forecast)) {
             return None;
         }
-        let mut body = frame(persona);
+        let mut body = apply::frame_of(persona);
         body["status"] = json!({ "forecast": forecast });
         entry.written = Some((forecast, now));
         Some(Errand { node: node.clone(), body, status: true })
@@ -97,7 +97,8 @@ impl Node {
             p99: Decimal::rounded(quantiles.p99, 2),
         });
         NodeForecast {
-            model: models.label(forecast.rung),
+            forecaster: forecast.rung.to_api(),
+            model_digest: models.digest(forecast.rung),
             horizons: horizons.collect(),
             saturation_in: forecast
                 .reaches(SATURATION, Quantile::P90)
@@ -132,7 +133,7 @@ pub fn feed_each(forecaster: &mut Forecaster, series: &Series, mut fed: impl FnM
 
 fn moved(shown: &NodeForecast, new: &NodeForecast) -> bool {
     let apart = |a: Decimal, b: Decimal| (a.get() - b.get()).abs() >= VISIBLE;
-    shown.model != new.model
+    (shown.forecaster, &shown.model_digest) != (new.forecaster, &new.model_digest)
         || shown.saturation_in.is_some() != new.saturation_in.is_some()
         || shown.horizons.len() != new.horizons.len()
         || shown.horizons.iter().zip(&new.horizons).any(|(shown, new)| {
@@ -142,6 +143,8 @@ fn moved(shown: &NodeForecast, new: &NodeForecast) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use foreshift_api::journal_route as api;
+
     use super::*;
     use crate::fixtures::{NOW, later, node};
 
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn a_ramp_is_seen_a_minute_ahead_from_the_first_persona_on() {
         let forecast = due(&mut Forecasts::default(), ramp, NOW).unwrap();
-        assert_eq!(forecast.model, "holt");
+        assert_eq!(forecast.forecaster, api::Forecaster::Holt);
         let after: Vec<String> = forecast.horizons.iter().map(|h| h.after.to_string()).collect();
         assert_eq!(after, ["15s", "30s", "60s", "2m"]);
         assert!(forecast.horizons[2].p50.get() > ramp(NOW.as_second() / 15), "{forecast:?}");

@@ -6,11 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use foreshift_api::{ResourcePersona, journal_route::Observation, resource_persona::WorkloadSpec};
+use foreshift_api::{ResourcePersona, apply, journal_route::Observation, resource_persona::WorkloadSpec};
 use foreshift_view::{Caches, endpoints};
 use serde_json::json;
 
-use super::{Errand, frame, name, reference::reference};
+use super::{Errand, name, reference::reference};
 
 /// Bounds of the resource's schema.
 const MOST_WORKLOADS: usize = 64;
@@ -142,7 +142,7 @@ impl Assignments {
                 None => shown && present.len() == wanted.len(),
             };
             if !settled {
-                let mut body = frame(persona);
+                let mut body = apply::frame_of(persona.as_ref());
                 body["spec"] = if wanted.is_empty() { json!({}) } else { json!({ "workloads": wanted }) };
                 errands.push(Errand { node: name(persona).into(), body, status: false });
                 self.0.insert(name(persona).into(), wanted);

@@ -177,7 +177,7 @@ impl Written {
             let preconditions = Preconditions { uid: slice.uid(), resource_version: None };
             let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
             match ctx.gate.send("slice", api.delete(&slice.name_any(), &params)).await {
-                Err(error) if error.kind() != "not_found" => return Err(error),
+                Err(error) if !error.is_not_found() => return Err(error),
                 _ => drop(self.slices.remove(&slice.name_any())),
             }
         }

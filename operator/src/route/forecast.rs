@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use foreshift_api::wire;
 use foreshift_engine::{
     demand::{Moved, Series, offered},
     forecast::{Forecast, Rung},
@@ -12,10 +13,13 @@ use foreshift_view::resources::{Measured, Track};
 
 use crate::persona::forecast::feed;
 
-/// The grids of a persona's history.
-pub const FINE: Duration = Duration::from_secs(2);
-/// See [`FINE`].
-pub const COARSE: Duration = Duration::from_secs(15);
+/// Step of the fine window of a persona's history.
+pub const FINE: Duration = wire::FINE.get();
+
+/// Step of its coarse window.
+pub const COARSE: Duration = wire::COARSE.get();
+
+const _: () = assert!(foreshift_predictor::WINDOW == wire::WINDOW);
 
 /// The two forecasters of one lead.
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! Calls the warm-up hook of endpoints: a POST without a body, answered 2xx in time.
 //!
-//! Whom to call, when again and when to give up is the engine's decision ([`foreshift_engine::warm_up`]); here are the
+//! Whom to call, when again and when to give up is the engine's decision ([`foreshift_engine::hooks`]); here are the
 //! calls. They run beside the ticks, few at a time, and end with the route or with the lease.
 
 use std::{net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use foreshift_api::journal_route::Hook;
-use foreshift_engine::warm_up::Call;
+use foreshift_engine::hooks::Call;
 use http_body_util::Empty;
 use hyper::{Request, body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;

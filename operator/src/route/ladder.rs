@@ -2,7 +2,8 @@
 
 use foreshift_api::{
     Span,
-    journal_route::{Strategy, condition},
+    condition::{RouteCondition, find_condition},
+    journal_route::Strategy,
     resource_persona::{History, Window},
 };
 use foreshift_engine::{forecast::Rung, ledger::Ledger};
@@ -53,7 +54,7 @@ fn told(models: &Models, strategy: Strategy, loads: &[f64]) -> Told {
         let facts = Facts { route: &route, verdict: &verdict, outcome: &outcome, applied: &applied };
         let previous = route.status.clone().unwrap_or_default();
         let status = next_status(facts, &previous, now);
-        let found = status.conditions.iter().find(|c| c.type_ == condition::FORECAST_TRUSTED).unwrap();
+        let found = find_condition(&status.conditions, RouteCondition::ForecastTrusted).unwrap();
         last = Some(Told {
             rung: outcome.plan.unwrap().decision.rung,
             status: format!("{}/{}", found.status, found.reason),

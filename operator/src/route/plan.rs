@@ -7,10 +7,10 @@ use foreshift_engine::{
     apportion::permille,
     decision::Decision,
     demand::{IdleUse, Series},
+    hooks::{Call, HookProgress, HookTarget, Hooks},
     ledger::Ledger,
     plan::{Input, Memory, plan},
     resource::Resource,
-    warm_up::{Call, Candidate, Hooks, Standing},
 };
 use foreshift_predictor::Trust;
 use foreshift_view::{
@@ -73,6 +73,8 @@ pub struct Plan {
     pub trust: Trust,
     /// Name of who forecast.
     pub model: String,
+    /// First digits of the model that forecast; `None` if another rung did.
+    pub digest: Option<String>,
     /// Why the newest model file is not used.
     pub refused: Option<String>,
     /// The lead's p90 in a minute if everything went to it.
@@ -80,7 +82,7 @@ pub struct Plan {
     /// When the lead would saturate if everything went to it.
     pub saturation_in: Option<Duration>,
     /// How the calls of the warm-up hook went; `None` where there is none.
-    pub hooks: Option<Vec<Standing>>,
+    pub hooks: Option<Vec<HookProgress>>,
     /// What shadow entries showed of the alternates; `None` where there are none.
     pub shadow: Option<Vec<Verdicts>>,
     /// What each resource did of the route's work, permille, lead first; `None` where there is too little of it.
@@ -142,19 +144,19 @@ impl Planner {
             return Vec::new();
         }
         let memory = self.memory.as_ref();
-        let candidates: Vec<Candidate<'_>> = plan
+        let targets: Vec<HookTarget<'_>> = plan
             .decision
             .shares
             .iter()
             .skip(1)
-            .map(|share| Candidate {
+            .map(|share| HookTarget {
                 name: &share.resource,
                 endpoints: endpoints::addresses(observed.slices(&share.resource)),
                 wanted: share.target > 0,
                 warm: memory.is_some_and(|memory| memory.is_warm(&share.resource)),
             })
             .collect();
-        self.hooks.due(&candidates, since_epoch(now))
+        self.hooks.due(&targets, since_epoch(now))
     }
 
     /// After a start or a change of leader: goes on from the shares that the status names.
@@ -246,12 +248,13 @@ impl Planner {
         let objective = &valid.policy.objective;
         Plan {
             model: models.label(decision.rung),
+            digest: models.digest(decision.rung),
             refused: models.refused.clone(),
             p90_in_60s: outlook.at(TOLD_AHEAD).p90,
             saturation_in: outlook.reaches(objective.saturation, objective.quantile),
             served: served(&measured),
             endpoints: measured.iter().map(|m| m.resource.endpoints).collect(),
-            hooks: hooked.then(|| self.hooks.standings()),
+            hooks: hooked.then(|| self.hooks.progress()),
             shadow: verdicts,
             decision,
             trust,

@@ -7,7 +7,7 @@ use foreshift_api::{
     Span,
     resource_persona::{History, Window},
 };
-use foreshift_engine::{ledger::Ledger, persona::grid::Grid, warm_up::Call};
+use foreshift_engine::{hooks::Call, ledger::Ledger, persona::grid::Grid};
 use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 
 use super::{

@@ -5,12 +5,12 @@ mod conditions;
 use std::time::Duration;
 
 use foreshift_api::{
-    Decimal, JournalRoute, JournalRouteStatus, Percent, Span,
+    Decimal, JournalRoute, JournalRouteStatus, Percent, Span, apply,
     journal_route::{LastDecision, Mode, Phase, ResourceShare, ScoreParts},
     operator_field_manager::ROUTE_STATUS,
 };
 use foreshift_engine::decision;
-use foreshift_view::{RouteKey, time::elapsed};
+use foreshift_view::{RouteKey, convert::ToApi, time::elapsed};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
     Api, Resource,
@@ -81,15 +81,11 @@ pub async fn tell(
         return Ok(());
     }
     let routes: Api<JournalRoute> = Api::namespaced(ctx.client.clone(), &key.namespace);
-    let body = Patch::Apply(json!({
-        "apiVersion": "foreshift.dev/v1alpha1",
-        "kind": "JournalRoute",
-        "metadata": {"uid": route.metadata.uid},
-        "status": next,
-    }));
+    let mut body = apply::frame_of(route);
+    body["status"] = json!(next);
     let params = PatchParams::apply(ROUTE_STATUS).force();
     ctx.gate
-        .send("route_status", routes.patch_status(&key.name, &params, &body))
+        .send("route_status", routes.patch_status(&key.name, &params, &Patch::Apply(body)))
         .await
         .map_err(Error::Status)?;
     let mut events = events::between(&previous, &next);
@@ -132,14 +128,7 @@ fn phase(facts: Facts<'_>, plan: Option<&Plan>) -> Phase {
         _ if spec.suspend => Phase::Suspended,
         None => Phase::Degraded,
         Some(_) if spec.mode == Mode::Observe => Phase::Observing,
-        Some(plan) => match plan.decision.phase {
-            decision::Phase::Steady => Phase::Steady,
-            decision::Phase::WarmingUp => Phase::WarmingUp,
-            decision::Phase::Shifting => Phase::Shifting,
-            decision::Phase::Shifted => Phase::Shifted,
-            decision::Phase::Returning => Phase::Returning,
-            decision::Phase::Degraded => Phase::Degraded,
-        },
+        Some(plan) => plan.decision.phase.to_api(),
     }
 }
 
@@ -151,7 +140,7 @@ fn shares(plan: &Plan, programmed: Option<&[u16]>) -> Vec<ResourceShare> {
         programmed: Percent::from_permille(of(programmed, i).unwrap_or(0)),
         served: of(plan.served.as_deref(), i).map(Percent::from_permille),
         warm_up: share.warm.map(|warm| Percent::from_permille((warm * 1000.0) as u16)),
-        readiness: share.readiness.to_string(),
+        readiness: share.readiness.to_api(),
         score: share.score.round() as i32,
         score_parts: ScoreParts {
             affinity: share.parts.affinity.round() as i32,
@@ -160,9 +149,9 @@ fn shares(plan: &Plan, programmed: Option<&[u16]>) -> Vec<ResourceShare> {
         },
         load: Some(Decimal::rounded(share.load, 2)),
         p90: Some(Decimal::rounded(share.predicted, 2)),
-        fresh: share.freshness.to_string(),
+        freshness: share.freshness.to_api(),
         work_per_entry: (i > 0).then(|| Decimal::rounded(share.work, 2)),
-        trouble: share.trouble.map(|trouble| trouble.to_string()),
+        trouble: share.trouble.map(ToApi::to_api),
     };
     plan.decision.shares.iter().enumerate().map(one).collect()
 }
@@ -182,18 +171,19 @@ fn kept_shares(facts: Facts<'_>, previous: &JournalRouteStatus) -> Vec<ResourceS
 
 fn last_decision(plan: &Plan, kept: Option<LastDecision>, now: Timestamp) -> Option<LastDecision> {
     let decision = &plan.decision;
-    let suppressed_by = decision.suppressed_by.map(|why| why.to_string());
+    let suppressed_by = decision.suppressed_by.map(ToApi::to_api);
     let Some(trigger) = decision.trigger else {
         return kept.map(|kept| LastDecision { suppressed_by, ..kept });
     };
     Some(LastDecision {
         at: Some(Time(now)),
-        trigger: trigger.to_string(),
+        trigger: trigger.to_api(),
         horizon: Span::from_secs(decision.horizon.as_secs()),
         p50: Decimal::rounded(decision.offered.p50, 2),
         p90: Decimal::rounded(decision.offered.p90, 2),
         skill: plan.trust.skill.map(|skill| Decimal::rounded(skill, 2)),
-        model: plan.model.clone(),
+        forecaster: decision.rung.to_api(),
+        model_digest: plan.digest.clone(),
         before: Percent::from_permille(decision.before),
         after: Percent::from_permille(decision.lead_share()),
         why: decision.why(),

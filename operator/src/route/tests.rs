@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 
 use foreshift_api::{
-    journal_route::{Hook, Mode, Phase, condition},
+    condition::{RouteCondition, find_condition},
+    journal_route::{Hook, Mode, Phase, Trigger},
     resource_persona::{History, Window},
 };
 use kube::runtime::events::{Recorder, Reporter};
@@ -57,10 +58,10 @@ impl Operator {
         result
     }
 
-    fn condition(&self, type_: &str) -> (String, String) {
+    fn condition(&self, type_: RouteCondition) -> (String, String) {
         let status = self.server.status("journal").unwrap();
-        let found = status.conditions.into_iter().find(|c| c.type_ == type_).unwrap();
-        (format!("{}/{}", found.status, found.reason), found.message)
+        let found = find_condition(&status.conditions, type_).unwrap();
+        (format!("{}/{}", found.status, found.reason), found.message.clone())
     }
 
     fn edit(&self, change: impl FnOnce(&mut JournalRoute)) {
@@ -86,10 +87,10 @@ async fn a_new_route_is_programmed_and_told_in_its_first_tick() {
     assert_eq!(operator.server.listed("journal-b-ipv4"), Some(0));
     let status = operator.server.status("journal").unwrap();
     assert_eq!((status.phase, status.lead_share.unwrap().permille()), (Phase::Steady, 1000));
-    assert_eq!(operator.condition(condition::PROGRAMMED).0, "True/Programmed");
-    assert_eq!(operator.condition(condition::ACCEPTED).0, "True/Accepted");
-    assert_eq!(operator.condition(condition::PERSONAS_FRESH).0, "True/Fresh");
-    assert_eq!(operator.condition(condition::FORECAST_TRUSTED).0, "False/Fallback");
+    assert_eq!(operator.condition(RouteCondition::Programmed).0, "True/Programmed");
+    assert_eq!(operator.condition(RouteCondition::Accepted).0, "True/Accepted");
+    assert_eq!(operator.condition(RouteCondition::PersonasFresh).0, "True/Fresh");
+    assert_eq!(operator.condition(RouteCondition::ForecastTrusted).0, "False/Fallback");
 }
 
 #[tokio::test]
@@ -149,10 +150,10 @@ async fn an_invalid_edit_is_told_and_the_last_valid_route_stays_in_force() {
     operator.tick(1).await.unwrap();
     operator.edit(|route| route.spec.alternates[0].service = "typo".into());
     operator.tick(2).await.unwrap();
-    let (flag, message) = operator.condition(condition::RESOLVED_REFS);
+    let (flag, message) = operator.condition(RouteCondition::ResolvedRefs);
     assert_eq!(flag, "False/ServiceNotFound");
     assert!(message.contains("`typo` does not exist"), "{message}");
-    assert_eq!(operator.condition(condition::PROGRAMMED).0, "True/InForce");
+    assert_eq!(operator.condition(RouteCondition::Programmed).0, "True/InForce");
     assert_eq!(operator.server.listed("journal-a-ipv4"), Some(4));
     let generation = operator.world.route("journal").metadata.generation;
     assert_eq!(operator.server.status("journal").unwrap().observed_generation, generation);
@@ -164,8 +165,8 @@ async fn a_target_with_a_selector_is_never_written() {
     let mut operator = Operator::of(world().service(selecting));
     operator.tick(1).await.unwrap();
     assert!(operator.server.slices().is_empty());
-    assert_eq!(operator.condition(condition::RESOLVED_REFS).0, "False/TargetHasSelector");
-    assert_eq!(operator.condition(condition::PROGRAMMED).0, "False/NotValid");
+    assert_eq!(operator.condition(RouteCondition::ResolvedRefs).0, "False/TargetHasSelector");
+    assert_eq!(operator.condition(RouteCondition::Programmed).0, "False/NotValid");
     assert_eq!(operator.server.status("journal").unwrap().phase, Phase::Degraded);
 }
 
@@ -189,12 +190,12 @@ async fn a_refused_write_is_told_and_tried_again() {
         operator.server.fail("endpointslices", Some(Fault::Status(code)));
         let error = operator.tick(1).await.unwrap_err();
         assert_eq!(error.kind(), "apply");
-        let (flag, message) = operator.condition(condition::PROGRAMMED);
+        let (flag, message) = operator.condition(RouteCondition::Programmed);
         assert_eq!(flag, "False/WriteFailed");
         assert!(message.contains(&code.to_string()), "{message}");
         operator.server.fail("endpointslices", None);
         operator.tick(2).await.unwrap();
-        assert_eq!(operator.condition(condition::PROGRAMMED).0, "True/Programmed");
+        assert_eq!(operator.condition(RouteCondition::Programmed).0, "True/Programmed");
     }
 }
 
@@ -205,7 +206,7 @@ async fn a_server_that_hangs_holds_a_write_up_for_five_seconds_and_no_longer() {
     let begun = tokio::time::Instant::now();
     assert!(operator.tick(1).await.is_err());
     assert_eq!(begun.elapsed().as_secs(), 5);
-    assert!(operator.condition(condition::PROGRAMMED).1.contains("did not answer within 5 s"));
+    assert!(operator.condition(RouteCondition::Programmed).1.contains("did not answer within 5 s"));
 }
 
 #[tokio::test]
@@ -248,7 +249,7 @@ async fn a_saturated_lead_sheds_and_every_transition_is_told_once() {
     let status = operator.server.status("journal").unwrap();
     assert!(status.lead_share.unwrap().permille() <= 800, "{status:?}");
     let decision = status.last_decision.unwrap();
-    assert_eq!(decision.trigger, "Saturation");
+    assert_eq!(decision.trigger, Trigger::Saturation);
     assert!(decision.why.contains("must go elsewhere"));
     let shifting = operator.server.events().iter().filter(|reason| *reason == "Shifting").count();
     assert_eq!(shifting, 1, "{:?}", operator.server.events());
@@ -293,7 +294,7 @@ async fn a_hook_is_called_by_the_leader_and_the_first_share_waits_for_its_answer
         busy(&mut operator, second).await;
     }
     assert_eq!(operator.server.listed("journal-b-ipv4"), Some(0), "nothing before the answer");
-    assert_eq!(operator.condition(condition::PROGRAMMED).0, "True/Programmed");
+    assert_eq!(operator.condition(RouteCondition::Programmed).0, "True/Programmed");
     let asked = served.await.unwrap();
     assert!(asked.starts_with("POST /warm "), "{asked}");
     while operator.server.listed("journal-b-ipv4") == Some(0) {
@@ -302,5 +303,5 @@ async fn a_hook_is_called_by_the_leader_and_the_first_share_waits_for_its_answer
         tokio::task::yield_now().await;
         busy(&mut operator, second).await;
     }
-    assert_eq!(operator.condition(condition::HOOK_ANSWERED).0, "True/Answered");
+    assert_eq!(operator.condition(RouteCondition::HookAnswered).0, "True/Answered");
 }

@@ -2,7 +2,8 @@
 
 use foreshift_api::{
     JournalRoute,
-    journal_route::{Hook, ResourceRef, Strategy, condition},
+    condition::RouteReason,
+    journal_route::{Hook, ResourceRef, Strategy},
 };
 use foreshift_engine::{forecast::Rung, policy::Policy, shadow::Shadow};
 use foreshift_view::{
@@ -31,13 +32,11 @@ pub struct ValidRoute {
     pub shadow: Option<Shadow>,
 }
 
-/// What is wrong, in which condition it is told, and what to do.
+/// What is wrong and what to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
-    /// Type of the condition that becomes `False`.
-    pub condition: &'static str,
-    /// Its reason.
-    pub reason: &'static str,
+    /// The reason, which names the condition that becomes `False`.
+    pub reason: RouteReason,
     /// A sentence that says what to do.
     pub message: String,
 }
@@ -52,8 +51,8 @@ pub type Verdict = Result<ValidRoute, Vec<Problem>>;
 pub fn validate(route: &JournalRoute, observed: &Observed) -> Verdict {
     let spec = &route.spec;
     let Some(target) = &spec.target.service else {
-        return Err(vec![accepted(
-            "UnsupportedTarget",
+        return Err(vec![problem(
+            RouteReason::UnsupportedTarget,
             "this version writes EndpointSlices only; name a selector-less Service in target.service instead of \
              target.httpRoute"
                 .into(),
@@ -61,8 +60,8 @@ pub fn validate(route: &JournalRoute, observed: &Observed) -> Verdict {
     };
     let mut problems = Vec::new();
     if let Some(rival) = &observed.rival {
-        problems.push(accepted(
-            "TargetTaken",
+        problems.push(problem(
+            RouteReason::TargetTaken,
             format!(
                 "route `{rival}` already serves target `{target}`; add the alternates to it, or name another target"
             ),
@@ -105,8 +104,8 @@ impl ValidRoute {
 
 fn check_target<'a>(name: &str, observed: &'a Observed, problems: &mut Vec<Problem>) -> Option<&'a Service> {
     let Some(service) = observed.service(name) else {
-        problems.push(unresolved(
-            "TargetNotFound",
+        problems.push(problem(
+            RouteReason::TargetNotFound,
             format!("Service `{name}` does not exist in this namespace; create it without a selector, with the port that clients call"),
         ));
         return None;
@@ -114,25 +113,28 @@ fn check_target<'a>(name: &str, observed: &'a Observed, problems: &mut Vec<Probl
     let spec = service.spec.as_ref();
     let wrong = if spec.and_then(|s| s.selector.as_ref()).is_some_and(|selector| !selector.is_empty()) {
         Some((
-            "TargetHasSelector",
+            RouteReason::TargetHasSelector,
             format!(
                 "Service `{name}` has a selector, so Kubernetes itself lists its endpoints; remove its selector, or name a Service without one in target.service"
             ),
         ))
     } else if spec.and_then(|s| s.type_.as_deref()) == Some("ExternalName") {
         Some((
-            "TargetIsExternal",
+            RouteReason::TargetIsExternal,
             format!(
                 "Service `{name}` is of type ExternalName and has no endpoints; name a Service with a cluster IP or a headless one"
             ),
         ))
     } else if ports::of(service).is_empty() {
-        Some(("TargetHasNoPort", format!("Service `{name}` has no port; give it the port that clients call")))
+        Some((
+            RouteReason::TargetHasNoPort,
+            format!("Service `{name}` has no port; give it the port that clients call"),
+        ))
     } else {
         None
     };
     if let Some((reason, message)) = wrong {
-        problems.push(unresolved(reason, message));
+        problems.push(problem(reason, message));
         return None;
     }
     Some(service)
@@ -146,15 +148,15 @@ fn check_resource(
 ) {
     let ResourceRef { service: name, port } = resource;
     let Some(service) = observed.service(name) else {
-        problems.push(unresolved(
-            "ServiceNotFound",
+        problems.push(problem(
+            RouteReason::ServiceNotFound,
             format!("Service `{name}` does not exist in this namespace; create it, or correct its name in the route"),
         ));
         return;
     };
     if !ports::of(service).iter().any(|p| p.port == *port) {
-        problems.push(unresolved(
-            "PortNotFound",
+        problems.push(problem(
+            RouteReason::PortNotFound,
             format!("Service `{name}` has no port {port}; its ports are: {}", ports::listed(service)),
         ));
         return;
@@ -162,8 +164,8 @@ fn check_resource(
     let Some(target) = target else { return };
     if !ports::pairs(target, service, *port).iter().any(|(_, backend)| backend.port == *port) {
         let target_name = target.metadata.name.as_deref().unwrap_or_default();
-        problems.push(unresolved(
-            "PortNotMatched",
+        problems.push(problem(
+            RouteReason::PortNotMatched,
             format!(
                 "none of the ports of target `{target_name}` ({}) leads to port {port} of `{name}`; give one of them the same name or number",
                 ports::listed(target)
@@ -172,16 +174,13 @@ fn check_resource(
     }
 }
 
-fn accepted(reason: &'static str, message: String) -> Problem {
-    Problem { condition: condition::ACCEPTED, reason, message }
-}
-
-fn unresolved(reason: &'static str, message: String) -> Problem {
-    Problem { condition: condition::RESOLVED_REFS, reason, message }
+fn problem(reason: RouteReason, message: String) -> Problem {
+    Problem { reason, message }
 }
 
 #[cfg(test)]
 mod tests {
+    use foreshift_api::condition::RouteCondition;
     use foreshift_view::observe;
 
     use super::*;
@@ -206,34 +205,49 @@ mod tests {
     #[test]
     fn every_problem_is_told_with_what_to_do() {
         let target = || service("journal").port("in", 80);
-        let cases: [(&str, World, &str, &str); 7] = [
+        let cases: [(&str, World, RouteReason, &str); 7] = [
             (
                 "no target",
                 world().without_service("journal"),
-                "TargetNotFound",
+                RouteReason::TargetNotFound,
                 "create it without a selector",
             ),
             (
                 "a selector",
                 world().service(target().selecting("app")),
-                "TargetHasSelector",
+                RouteReason::TargetHasSelector,
                 "remove its selector",
             ),
-            ("external", world().service(target().external()), "TargetIsExternal", "cluster IP"),
-            ("no ports", world().service(service("journal")), "TargetHasNoPort", "give it the port"),
-            ("no alternate", world().without_service("b"), "ServiceNotFound", "create it, or correct"),
-            ("no port", world().service(service("a").port("x", 7)), "PortNotFound", "its ports are: 7 (x)"),
+            ("external", world().service(target().external()), RouteReason::TargetIsExternal, "cluster IP"),
+            (
+                "no ports",
+                world().service(service("journal")),
+                RouteReason::TargetHasNoPort,
+                "give it the port",
+            ),
+            (
+                "no alternate",
+                world().without_service("b"),
+                RouteReason::ServiceNotFound,
+                "create it, or correct",
+            ),
+            (
+                "no port",
+                world().service(service("a").port("x", 7)),
+                RouteReason::PortNotFound,
+                "its ports are: 7 (x)",
+            ),
             (
                 "no match",
                 world().service(target().port("two", 81)),
-                "PortNotMatched",
+                RouteReason::PortNotMatched,
                 "the same name or number",
             ),
         ];
         for (name, world, reason, advice) in cases {
             let problems = verdict(&world).unwrap_err();
             assert_eq!(problems[0].reason, reason, "{name}");
-            assert_eq!(problems[0].condition, condition::RESOLVED_REFS, "{name}");
+            assert_eq!(reason.condition(), RouteCondition::ResolvedRefs, "{name}");
             assert!(problems[0].message.contains(advice), "{name}: {}", problems[0].message);
         }
     }
@@ -251,7 +265,8 @@ mod tests {
         let world = world();
         world.put_route(route);
         let problems = verdict(&world).unwrap_err();
-        assert_eq!((problems[0].condition, problems[0].reason), (condition::ACCEPTED, "UnsupportedTarget"));
+        let reason = problems[0].reason;
+        assert_eq!((reason.condition(), reason), (RouteCondition::Accepted, RouteReason::UnsupportedTarget));
     }
 
     #[test]
@@ -261,7 +276,8 @@ mod tests {
         other.metadata.creation_timestamp = None;
         world.put_route(other);
         let problems = verdict(&world).unwrap_err();
-        assert_eq!((problems[0].condition, problems[0].reason), (condition::ACCEPTED, "TargetTaken"));
+        let reason = problems[0].reason;
+        assert_eq!((reason.condition(), reason), (RouteCondition::Accepted, RouteReason::TargetTaken));
         assert!(problems[0].message.contains("`second`"));
     }
 }

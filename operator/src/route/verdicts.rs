@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use foreshift_api::{
     JournalRoute,
-    journal_route::{ClassOutcome, ShadowReadiness, ShadowVerdict},
+    journal_route::{ClassOutcome, ShadowVerdict},
+    wire::OUTCOME_LIFETIME,
 };
 use foreshift_engine::{
     resource::Readiness,
     shadow::{Interval, Shadow, Verdict},
 };
-use foreshift_view::{resources::Measured, time::since_epoch};
+use foreshift_view::{convert::ToEngine, resources::Measured, time::since_epoch};
 
 use super::validate::ValidRoute;
-
-/// What was seen longer ago says nothing of the present.
-const BELIEVED_FOR: Duration = Duration::from_mins(10);
 
 /// What all replicas of the router together say of one alternate.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +60,9 @@ fn gate(shadow: &Shadow, told: &[ShadowVerdict], measured: &mut [Measured], now:
 /// Mean over classes and observers, weighted by the entries that each rests on; `None` where nothing lately was seen.
 fn affinity(outcomes: &[ClassOutcome], resource: &str, now: Duration) -> Option<f64> {
     let recent = |o: &&ClassOutcome| {
-        o.resource == resource && now.saturating_sub(since_epoch(o.at.0)) < BELIEVED_FOR && o.samples > 0
+        o.resource == resource
+            && now.saturating_sub(since_epoch(o.at.0)) < OUTCOME_LIFETIME.get()
+            && o.samples > 0
     };
     let (sum, samples) = outcomes.iter().filter(recent).fold((0.0, 0.0), |(sum, samples), o| {
         (sum + o.samples as f64 * f64::from(o.affinity), samples + o.samples as f64)
@@ -72,11 +72,7 @@ fn affinity(outcomes: &[ClassOutcome], resource: &str, now: Duration) -> Option<
 
 fn verdict(told: &ShadowVerdict) -> Verdict {
     Verdict {
-        readiness: match told.readiness {
-            ShadowReadiness::Ready => Readiness::Ready,
-            ShadowReadiness::NotReady => Readiness::NotReady,
-            ShadowReadiness::Inconclusive => Readiness::Inconclusive,
-        },
+        readiness: told.readiness.to_engine(),
         at: since_epoch(told.at.0),
         entries: u32::try_from(told.samples).unwrap_or(0),
         excess_errors: Interval { low: told.excess_errors.low.get(), high: told.excess_errors.high.get() },
@@ -88,7 +84,10 @@ fn verdict(told: &ShadowVerdict) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use foreshift_api::{Decimal, journal_route::Range};
+    use foreshift_api::{
+        Decimal,
+        journal_route::{Range, ShadowReadiness},
+    };
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;

@@ -86,7 +86,7 @@ async fn nobody_but_the_agents_is_held_up() {
     let personas: Api<ResourcePersona> = Api::all(operator);
     let told = json!({"spec": {"workloads": [{"namespace": "shop", "service": "journal"}]}});
     personas.patch(OWN, &PatchParams::default(), &Patch::Merge(&told)).await.unwrap();
-    let forecast = json!({"status": {"forecast": {"model": "holt", "horizons": []}}});
+    let forecast = json!({"status": {"forecast": {"forecaster": "Holt", "horizons": []}}});
     personas.patch_status(OWN, &PatchParams::default(), &Patch::Merge(&forecast)).await.unwrap();
 
     let people: Api<ResourcePersona> = Api::all(admin.clone());

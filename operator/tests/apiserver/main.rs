@@ -7,6 +7,7 @@
 
 mod admission;
 mod cluster;
+mod examples;
 mod models;
 mod objects;
 mod program;
@@ -16,7 +17,8 @@ use std::time::Duration;
 use cluster::{Cluster, eventually};
 use foreshift_api::{
     JournalRoute, ResourcePersona,
-    journal_route::{Phase, condition},
+    condition::RouteCondition,
+    journal_route::{Phase, ShadowReadiness},
 };
 use k8s_openapi::{
     api::{coordination::v1::Lease, discovery::v1::EndpointSlice, events::v1::Event},
@@ -75,16 +77,16 @@ async fn a_route_is_programmed_within_three_seconds() {
     shop.publish_personas(0.2).await;
     shop.apply_route(&objects::route("journal")).await.unwrap();
     eventually(PROMISED, "the route is programmed", async || {
-        shop.flag(condition::PROGRAMMED).await == "True"
+        shop.flag(RouteCondition::Programmed).await == "True"
     })
     .await;
     assert_eq!(shop.listed("journal-a-ipv4").await, Some(4));
     assert_eq!(shop.status().await.lead_share.unwrap().permille(), 1000);
-    for (type_, flag) in [(condition::ACCEPTED, "True"), (condition::CONTESTED, "False")] {
+    for (type_, flag) in [(RouteCondition::Accepted, "True"), (RouteCondition::Contested, "False")] {
         assert_eq!(shop.flag(type_).await, flag, "{type_}");
     }
     // It does not wait for the watch that brings the personas.
-    eventually(SOON, "the personas count", async || shop.flag(condition::PERSONAS_FRESH).await == "True")
+    eventually(SOON, "the personas count", async || shop.flag(RouteCondition::PersonasFresh).await == "True")
         .await;
     assert_eq!(shop.status().await.phase, Phase::Steady);
 }
@@ -117,7 +119,7 @@ async fn what_the_router_saw_stays_in_the_status_and_closes_the_gate() {
     route["spec"]["shadow"] = json!({"required": true});
     shop.apply_route(&route).await.unwrap();
     shop.publish_personas(0.2).await;
-    let shadow_ready = condition::SHADOW_READY;
+    let shadow_ready = RouteCondition::ShadowReady;
     let held = async || shop.flag(shadow_ready).await == "False";
     eventually(SOON, "nothing is known of the alternate", held).await;
     let now = Timestamp::now();
@@ -136,7 +138,10 @@ async fn what_the_router_saw_stays_in_the_status_and_closes_the_gate() {
         shop.publish_personas(0.2).await;
         let status = shop.status().await;
         shop.flag(shadow_ready).await == "True"
-            && status.shares.iter().any(|b| b.readiness == "Ready" && b.score_parts.affinity == 83)
+            && status
+                .shares
+                .iter()
+                .any(|b| b.readiness == ShadowReadiness::Ready && b.score_parts.affinity == 83)
     };
     eventually(SOON, "the verdict opens the gate and the outcome ranks", open).await;
     let status = shop.status().await;
@@ -167,10 +172,10 @@ async fn what_a_route_names_and_does_not_find_is_told() {
     route["spec"]["alternates"][0]["service"] = json!("typo");
     shop.apply_route(&route).await.unwrap();
     eventually(SOON, "the name is told", async || {
-        shop.message(condition::RESOLVED_REFS).await.contains("Service `typo` does not exist")
+        shop.message(RouteCondition::ResolvedRefs).await.contains("Service `typo` does not exist")
     })
     .await;
-    assert_eq!(shop.flag(condition::RESOLVED_REFS).await, "False");
+    assert_eq!(shop.flag(RouteCondition::ResolvedRefs).await, "False");
     assert_eq!(shop.listed("journal-a-ipv4").await, None);
 
     shop.apply_route(&objects::route("journal")).await.unwrap();
@@ -178,8 +183,8 @@ async fn what_a_route_names_and_does_not_find_is_told() {
         .await;
     shop.apply_route(&route).await.unwrap();
     eventually(SOON, "the route in force stays in force", async || {
-        shop.flag(condition::RESOLVED_REFS).await == "False"
-            && shop.flag(condition::PROGRAMMED).await == "True"
+        shop.flag(RouteCondition::ResolvedRefs).await == "False"
+            && shop.flag(RouteCondition::Programmed).await == "True"
     })
     .await;
     assert_eq!(shop.listed("journal-a-ipv4").await, Some(4));
@@ -191,7 +196,7 @@ async fn a_target_with_a_selector_is_refused() {
     shop.apply_service("journal", "in", 80, Some("app")).await;
     shop.apply_route(&objects::route("journal")).await.unwrap();
     eventually(SOON, "it is told", async || {
-        shop.message(condition::RESOLVED_REFS).await.contains("remove its selector")
+        shop.message(RouteCondition::ResolvedRefs).await.contains("remove its selector")
     })
     .await;
     assert_eq!(shop.listed("journal-a-ipv4").await, None);

@@ -1,6 +1,9 @@
 //! What the tests put into the cluster: a namespace with Services, their slices and the personas of their nodes.
 
-use foreshift_api::{JournalRoute, JournalRouteStatus, ResourcePersona};
+use foreshift_api::{
+    JournalRoute, JournalRouteStatus, ResourcePersona,
+    condition::{RouteCondition, find_condition},
+};
 use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 use kube::{
     Api, Client,
@@ -111,14 +114,14 @@ impl Shop {
     }
 
     /// `True`, `False` or `Unknown`; empty while the condition is not there.
-    pub(crate) async fn flag(&self, condition: &str) -> String {
+    pub(crate) async fn flag(&self, condition: RouteCondition) -> String {
         let status = self.status().await;
-        status.conditions.into_iter().find(|c| c.type_ == condition).map(|c| c.status).unwrap_or_default()
+        find_condition(&status.conditions, condition).map(|c| c.status.clone()).unwrap_or_default()
     }
 
-    pub(crate) async fn message(&self, condition: &str) -> String {
+    pub(crate) async fn message(&self, condition: RouteCondition) -> String {
         let status = self.status().await;
-        status.conditions.into_iter().find(|c| c.type_ == condition).map(|c| c.message).unwrap_or_default()
+        find_condition(&status.conditions, condition).map(|c| c.message.clone()).unwrap_or_default()
     }
 
     /// Endpoints of a slice, if it is there.

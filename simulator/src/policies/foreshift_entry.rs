@@ -6,7 +6,7 @@ use foreshift_engine::assign::{Candidates, Outcome, Tick, Ticket, assign_entry};
 
 use super::{Answer, Policy, Told};
 use crate::{
-    cluster::{Cluster, Output, ShippedModel, Standing},
+    cluster::{Cluster, Output, ShippedModel, Snapshot},
     fleet::{Fleet, Layout},
     scenario::Scenario,
     source::{Entry, SECOND},
@@ -59,10 +59,10 @@ impl ForeshiftEntry {
 }
 
 impl Route {
-    fn prepare(&mut self, standing: &Standing, classes: usize, now: Duration, fleet: &Fleet, route: usize) {
-        let Some((lead, alternates)) = standing.resources.split_first() else { return };
+    fn prepare(&mut self, snapshot: &Snapshot, classes: usize, now: Duration, fleet: &Fleet, route: usize) {
+        let Some((lead, alternates)) = snapshot.resources.split_first() else { return };
         let members = &fleet.layout().pools[route].members;
-        let policy = &standing.policy;
+        let policy = &snapshot.policy;
         let warm: Vec<f64> = members[1..]
             .iter()
             .map(|&member| {
@@ -74,15 +74,15 @@ impl Route {
             now,
             lead,
             alternates,
-            present: standing.shares.get(1..).unwrap_or_default(),
+            present: snapshot.shares.get(1..).unwrap_or_default(),
             warm: &warm,
-            unseen: &standing.unseen,
+            unseen: &snapshot.unseen,
             part: 1.0,
             policy,
         };
         // Affinity by class is not learned here: the personas' own stands for all.
         self.candidates.prepare(&tick, classes, |_, _| f64::NAN);
-        let resources = standing.resources.iter().zip(members);
+        let resources = snapshot.resources.iter().zip(members);
         for (place, member) in resources.filter_map(|(r, &m)| Some((self.candidates.place(&r.name)?, m))) {
             if self.members.len() <= place {
                 self.members.resize(place + 1, member);
@@ -143,8 +143,8 @@ impl Policy for ForeshiftEntry {
         let now = clock(fleet.second() * SECOND);
         for (number, route) in self.routes.iter_mut().enumerate() {
             self.cluster.decide(number, fleet);
-            if let Some(standing) = self.cluster.standing(number, fleet) {
-                route.prepare(&standing, self.classes, now, fleet, number);
+            if let Some(snapshot) = self.cluster.snapshot(number, fleet) {
+                route.prepare(&snapshot, self.classes, now, fleet, number);
             }
         }
     }

@@ -12,7 +12,7 @@ const PROTOS: [(&str, &str); 2] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     let protos = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let out = protos.join("../doors/src/proto");
+    let out = protos.join("../frontends/src/proto");
     for (proto, package) in PROTOS {
         let files = protox::compile([proto], [protos])?;
         tonic_prost_build::configure().out_dir(&out).compile_fds(files)?;

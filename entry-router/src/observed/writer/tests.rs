@@ -8,8 +8,8 @@ use kube::{client::Body, runtime::watcher::Event};
 
 use super::*;
 use crate::{
-    assigner::{Entry, Outcome, Settings, tests::standing_of},
-    standing::Standing,
+    assigner::{Entry, Outcome, Settings, tests::snapshot_of},
+    snapshot::RouteSnapshot,
 };
 
 /// Status that the server answers next; none hangs.
@@ -24,7 +24,7 @@ struct World {
     server: Server,
     to_caches: Writers,
     routes: Routes,
-    standing: Standing,
+    snapshot: RouteSnapshot,
     writer: Writer,
 }
 
@@ -70,10 +70,10 @@ impl World {
         let (server, client) = Server::start();
         let (caches, to_caches) = caches::new();
         let routes = Routes::new(Settings { explore: 0.0, ..Settings::default() });
-        let standing = standing_of(&["a", "b"]);
-        routes.update(vec![standing.clone()]);
+        let snapshot = snapshot_of(&["a", "b"]);
+        routes.update(vec![snapshot.clone()]);
         let writer = Writer::new(client, caches, routes.clone(), "pod-1".into(), Arc::default());
-        let mut world = Self { server, to_caches, routes, standing, writer };
+        let mut world = Self { server, to_caches, routes, snapshot, writer };
         world.show(&route("1", &json!({})));
         world.serve(50);
         world
@@ -94,8 +94,8 @@ impl World {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.standing.at += time;
-        self.routes.update(vec![self.standing.clone()]);
+        self.snapshot.at += time;
+        self.routes.update(vec![self.snapshot.clone()]);
     }
 
     fn written(&self) -> (u64, u64, u64) {
@@ -152,7 +152,7 @@ async fn what_has_not_changed_is_not_written_again_until_it_is_about_to_be_forgo
 async fn a_route_of_which_nothing_is_known_is_not_written() {
     let mut world = World::new();
     world.routes.update(vec![]);
-    world.routes.update(vec![world.standing.clone()]);
+    world.routes.update(vec![world.snapshot.clone()]);
     world.writer.look().await;
     assert_eq!(world.server.calls(), []);
 }

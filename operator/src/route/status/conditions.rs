@@ -2,12 +2,13 @@
 
 use foreshift_api::{
     JournalRouteSpec,
-    journal_route::{Mode, condition},
+    condition::{RouteCondition, RouteReason, set_condition},
+    journal_route::Mode,
 };
 use foreshift_engine::{
     forecast::Rung,
+    hooks::HookProgress,
     resource::{Freshness, Readiness},
-    warm_up::Standing,
 };
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
@@ -21,70 +22,66 @@ use crate::route::{
     verdicts::Verdicts,
 };
 
-/// What a condition says.
-struct Said {
-    status: &'static str,
-    reason: &'static str,
-    message: String,
-}
+/// A reason and its message.
+struct Said(RouteReason, String);
 
 /// All conditions. One that cannot be judged now stays as it was.
 pub(super) fn all(facts: Facts<'_>, previous: &[Condition], now: Timestamp) -> Vec<Condition> {
+    let spec = &facts.route.spec;
+    let mut conditions: Vec<Condition> = previous.iter().filter(|c| is_kept(c, spec)).cloned().collect();
+    for Said(reason, message) in judged(facts) {
+        if applies(reason.condition(), spec) {
+            set_condition(&mut conditions, reason, message, facts.route.metadata.generation, &Time(now));
+        }
+    }
+    conditions
+}
+
+/// What can be judged now.
+fn judged(facts: Facts<'_>) -> impl Iterator<Item = Said> {
     let problems = facts.verdict.as_ref().err().map_or(&[][..], Vec::as_slice);
     let outcome = facts.outcome;
     let planned = outcome.plan.as_ref().zip(outcome.in_force.as_ref());
     [
-        (condition::ACCEPTED, Some(accepted(problems))),
-        (condition::RESOLVED_REFS, Some(resolved(problems, planned))),
-        (condition::PERSONAS_FRESH, planned.map(|(plan, _)| fresh(plan))),
-        (condition::FORECAST_TRUSTED, planned.map(|(plan, valid)| trusted(plan, valid))),
-        (condition::SHADOW_READY, planned.and_then(|(plan, _)| Some(shadow_ready(plan.shadow.as_ref()?)))),
-        (condition::HOOK_ANSWERED, planned.and_then(|(plan, _)| Some(hook_answered(plan.hooks.as_ref()?)))),
-        (condition::PROGRAMMED, Some(programmed(facts))),
-        (condition::CONTESTED, Some(contested(facts))),
+        Some(accepted(problems)),
+        Some(resolved(problems, planned)),
+        planned.map(|(plan, _)| fresh(plan)),
+        planned.map(|(plan, valid)| trusted(plan, valid)),
+        planned.and_then(|(plan, _)| Some(shadow_ready(plan.shadow.as_ref()?))),
+        planned.and_then(|(plan, _)| Some(hook_answered(plan.hooks.as_ref()?))),
+        Some(programmed(facts)),
+        Some(contested(facts)),
     ]
     .into_iter()
-    .filter(|&(type_, _)| applies(type_, &facts.route.spec))
-    .filter_map(|(type_, said)| {
-        let before = previous.iter().find(|condition| condition.type_ == type_);
-        let Some(said) = said else { return before.cloned() };
-        let unflipped = before.filter(|before| before.status == said.status);
-        Some(Condition {
-            type_: type_.into(),
-            status: said.status.into(),
-            reason: said.reason.into(),
-            message: said.message,
-            observed_generation: facts.route.metadata.generation,
-            last_transition_time: unflipped.map_or(Time(now), |before| before.last_transition_time.clone()),
-        })
-    })
-    .collect()
+    .flatten()
+}
+
+fn is_kept(condition: &Condition, spec: &JournalRouteSpec) -> bool {
+    RouteCondition::ALL.iter().any(|&type_| type_.name() == condition.type_ && applies(type_, spec))
 }
 
 fn accepted(problems: &[Problem]) -> Said {
-    told(problems, condition::ACCEPTED).unwrap_or_else(|| yes("Accepted", "the route makes sense".into()))
+    told(problems, RouteCondition::Accepted)
+        .unwrap_or_else(|| Said(RouteReason::Accepted, "the spec is valid".into()))
 }
 
 fn resolved(problems: &[Problem], planned: Option<(&Plan, &ValidRoute)>) -> Said {
-    if let Some(said) = told(problems, condition::RESOLVED_REFS) {
+    if let Some(said) = told(problems, RouteCondition::ResolvedRefs) {
         return said;
     }
     if !problems.is_empty() {
-        return Said {
-            status: "Unknown",
-            reason: "NotAccepted",
-            message: "see the condition Accepted".into(),
-        };
+        return Said(RouteReason::NotAccepted, "see the condition Accepted".into());
     }
     let empty = planned.and_then(|(plan, valid)| {
         let (resource, _) = valid.resources().zip(&plan.endpoints).find(|&(_, &endpoints)| endpoints == 0)?;
         Some(&resource.service)
     });
     match empty {
-        Some(name) => {
-            no("NoEndpoints", format!("`{name}` has no ready endpoint and gets no entries; look at its pods"))
-        }
-        None => yes("Resolved", "every Service exists and fits its part".into()),
+        Some(name) => Said(
+            RouteReason::NoEndpoints,
+            format!("`{name}` has no ready endpoint and gets no entries; look at its pods"),
+        ),
+        None => Said(RouteReason::Resolved, "every Service exists and fits its part".into()),
     }
 }
 
@@ -92,15 +89,15 @@ fn fresh(plan: &Plan) -> Said {
     let shares = &plan.decision.shares;
     let is_fresh = |share: &foreshift_engine::decision::Share| share.freshness == Freshness::Fresh;
     if shares.first().is_some_and(is_fresh) && shares.iter().skip(1).any(is_fresh) {
-        return yes("Fresh", "the lead and at least one alternate are known well enough".into());
+        return Said(RouteReason::Fresh, "the lead and at least one alternate are known well enough".into());
     }
     let old: Vec<String> = shares
         .iter()
         .filter(|share| !is_fresh(share))
         .map(|share| format!("`{}` is {}", share.resource, share.freshness.to_string().to_lowercase()))
         .collect();
-    no(
-        "PersonasMissing",
+    Said(
+        RouteReason::PersonasMissing,
         format!(
             "what is known of {}; shares stay until it is fresh: look at the node agents and at `kubectl get resourcepersonas`",
             old.join(", ")
@@ -112,23 +109,31 @@ fn trusted(plan: &Plan, valid: &ValidRoute) -> Said {
     let trust = &plan.trust;
     match trust.rung {
         Rung::Reactive if valid.ceiling == Rung::Reactive => {
-            yes("Reactive", "forecast.strategy asks for no forecast".into())
+            Said(RouteReason::Reactive, "forecast.strategy asks for no forecast".into())
         }
-        Rung::Model => yes("Model", format!("{} forecasts", plan.model)),
+        Rung::Model => Said(RouteReason::Model, format!("{} forecasts", plan.model)),
         _ => {
             let why = trust.reason.as_deref().unwrap_or("the model has not earned it");
             let refused = plan.refused.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
-            no("Fallback", format!("{} forecasts instead of the model: {why}{refused}", plan.model))
+            Said(
+                RouteReason::Fallback,
+                format!("{} forecasts instead of the model: {why}{refused}", plan.model),
+            )
         }
     }
 }
 
-/// Whether a condition has a place on a route.
-fn applies(type_: &str, spec: &JournalRouteSpec) -> bool {
+/// Whether a condition makes sense on a route.
+fn applies(type_: RouteCondition, spec: &JournalRouteSpec) -> bool {
     match type_ {
-        condition::SHADOW_READY => spec.shadow.is_some(),
-        condition::HOOK_ANSWERED => spec.warm_up.hook.is_some() && spec.mode == Mode::Active,
-        _ => true,
+        RouteCondition::ShadowReady => spec.shadow.is_some(),
+        RouteCondition::HookAnswered => spec.warm_up.hook.is_some() && spec.mode == Mode::Active,
+        RouteCondition::Accepted
+        | RouteCondition::ResolvedRefs
+        | RouteCondition::PersonasFresh
+        | RouteCondition::ForecastTrusted
+        | RouteCondition::Programmed
+        | RouteCondition::Contested => true,
     }
 }
 
@@ -142,15 +147,14 @@ fn shadow_ready(verdicts: &[Verdicts]) -> Said {
         (!names.is_empty()).then(|| names.join(", "))
     };
     if let Some(unfit) = of(Readiness::NotReady) {
-        return no("NotReady", format!("gets no entries: {unfit}"));
+        return Said(RouteReason::NotReady, format!("gets no entries: {unfit}"));
     }
     match of(Readiness::Inconclusive) {
-        Some(open) => Said {
-            status: "Unknown",
-            reason: "Inconclusive",
-            message: format!("not yet known: {open}; the entry router sends shadow entries in its windows"),
-        },
-        None => yes("Ready", "shadow entries show every alternate to be fit".into()),
+        Some(open) => Said(
+            RouteReason::Inconclusive,
+            format!("not yet known: {open}; the entry router sends shadow entries in its windows"),
+        ),
+        None => Said(RouteReason::Ready, "shadow entries show every alternate to be fit".into()),
     }
 }
 
@@ -170,45 +174,54 @@ fn seen(verdicts: &Verdicts) -> String {
     )
 }
 
-fn hook_answered(standings: &[Standing]) -> Said {
-    let told = |count: fn(&Standing) -> u32| -> Option<String> {
-        let one = |standing: &Standing| {
-            let of = standing.answered + standing.pending + standing.failed;
-            let problem = standing.problem.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
-            format!("{} of {of} endpoints of `{}`{problem}", count(standing), standing.alternate)
+fn hook_answered(all_progress: &[HookProgress]) -> Said {
+    let told = |count: fn(&HookProgress) -> u32| -> Option<String> {
+        let one = |progress: &HookProgress| {
+            let of = progress.answered + progress.pending + progress.failed;
+            let problem = progress.problem.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+            format!("{} of {of} endpoints of `{}`{problem}", count(progress), progress.alternate)
         };
-        let all: Vec<String> = standings.iter().filter(|s| count(s) > 0).map(one).collect();
+        let all: Vec<String> = all_progress.iter().filter(|s| count(s) > 0).map(one).collect();
         (!all.is_empty()).then(|| all.join(", "))
     };
-    if let Some(failed) = told(|standing| standing.failed) {
-        return no("GivenUp", format!("did not answer: {failed}; the ramp goes on without them"));
+    if let Some(failed) = told(|progress| progress.failed) {
+        return Said(
+            RouteReason::GivenUp,
+            format!("did not answer: {failed}; the ramp goes on without them"),
+        );
     }
-    match told(|standing| standing.pending) {
-        Some(open) => Said {
-            status: "Unknown",
-            reason: "Calling",
-            message: format!("waiting for {open}; the first share comes when they answered"),
-        },
-        None => yes("Answered", "every endpoint that was called answered".into()),
+    match told(|progress| progress.pending) {
+        Some(open) => Said(
+            RouteReason::Calling,
+            format!("waiting for {open}; the first share comes when they answered"),
+        ),
+        None => Said(RouteReason::Answered, "every endpoint that was called answered".into()),
     }
 }
 
 fn programmed(facts: Facts<'_>) -> Said {
     let applied = facts.applied;
     let Some(valid) = &facts.outcome.in_force else {
-        return no("NotValid", "nothing was written; correct what the other conditions name".into());
+        return Said(
+            RouteReason::NotValid,
+            "nothing was written; correct what the other conditions name".into(),
+        );
     };
     if let Some(failure) = &applied.failure {
-        return no("WriteFailed", format!("the EndpointSlices are not as planned: {failure}"));
+        return Said(RouteReason::WriteFailed, format!("the EndpointSlices are not as planned: {failure}"));
     }
     if facts.route.spec.mode == Mode::Observe {
-        return no("Observing", "mode is Observe: nothing is written".into());
+        return Said(RouteReason::Observing, "mode is Observe: nothing is written".into());
     }
     match (applied.complete, facts.verdict.is_ok()) {
-        (true, true) => yes("Programmed", format!("the EndpointSlices of `{}` are as planned", valid.target)),
-        (true, false) => yes("InForce", "the last valid version of this route is in force".into()),
-        (false, _) => no(
-            "NothingToList",
+        (true, true) => {
+            Said(RouteReason::Programmed, format!("the EndpointSlices of `{}` are as planned", valid.target))
+        }
+        (true, false) => {
+            Said(RouteReason::InForce, "the last valid version of this route is in force".into())
+        }
+        (false, _) => Said(
+            RouteReason::NothingToList,
             format!("there is no endpoint to list for `{}`; see the condition ResolvedRefs", valid.target),
         ),
     }
@@ -216,23 +229,15 @@ fn programmed(facts: Facts<'_>) -> Said {
 
 fn contested(facts: Facts<'_>) -> Said {
     match &facts.applied.contested {
-        Some(why) => yes("AnotherWriter", why.clone()),
-        None => no("Alone", "nobody else writes what this route owns".into()),
+        Some(why) => Said(RouteReason::AnotherWriter, why.clone()),
+        None => Said(RouteReason::Alone, "nobody else writes what this route owns".into()),
     }
 }
 
-fn told(problems: &[Problem], type_: &str) -> Option<Said> {
-    let mut mine = problems.iter().filter(|problem| problem.condition == type_);
+fn told(problems: &[Problem], type_: RouteCondition) -> Option<Said> {
+    let mut mine = problems.iter().filter(|problem| problem.reason.condition() == type_);
     let first = mine.next()?;
     let messages: Vec<&str> =
         std::iter::once(first).chain(mine).map(|problem| problem.message.as_str()).collect();
-    Some(no(first.reason, messages.join("; ")))
-}
-
-fn yes(reason: &'static str, message: String) -> Said {
-    Said { status: "True", reason, message }
-}
-
-fn no(reason: &'static str, message: String) -> Said {
-    Said { status: "False", reason, message }
+    Some(Said(first.reason, messages.join("; ")))
 }

@@ -1,12 +1,15 @@
 //! Tables for the status: what people see, and when it is worth telling.
 
-use foreshift_api::journal_route::{Hook, Shadow, condition};
+use foreshift_api::{
+    condition::{RouteCondition, find_condition},
+    journal_route::{self as api, Forecaster, Hook, Shadow},
+};
 use foreshift_engine::{
     decision::{Decision, Share, Suppression, Trigger},
     forecast::{Quantiles, Rung},
+    hooks::HookProgress,
     resource::{Freshness, Readiness, Scores},
     shadow::{Interval, Verdict},
-    warm_up::Standing,
 };
 use foreshift_predictor::Trust;
 use foreshift_view::observe;
@@ -63,6 +66,7 @@ fn plan(decision: Decision) -> Plan {
             coverage_p90: None,
         },
         model: "holt".into(),
+        digest: None,
         refused: None,
         p90_in_60s: 0.914,
         saturation_in: Some(Duration::from_secs(43)),
@@ -84,11 +88,11 @@ fn after(plan: Option<Plan>, previous: &JournalRouteStatus, now: Timestamp) -> J
     next_status(facts, previous, now)
 }
 
-fn find<'a>(
-    status: &'a JournalRouteStatus,
-    type_: &str,
-) -> &'a k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
-    status.conditions.iter().find(|condition| condition.type_ == type_).unwrap()
+fn find(
+    status: &JournalRouteStatus,
+    type_: RouteCondition,
+) -> &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
+    find_condition(&status.conditions, type_).unwrap()
 }
 
 #[test]
@@ -102,9 +106,9 @@ fn every_field_is_made_from_the_decision() {
     assert_eq!((b.desired.permille(), b.programmed.permille()), (200, 200));
     assert_eq!((b.served.unwrap().permille(), b.score), (100, 61));
     let last = status.last_decision.as_ref().unwrap();
-    assert_eq!((last.trigger.as_str(), last.model.as_str()), ("Forecast", "holt"));
+    assert_eq!((last.trigger, last.forecaster), (api::Trigger::Forecast, Forecaster::Holt));
     assert_eq!((last.before.permille(), last.after.permille()), (1000, 800));
-    let trusted = find(&status, condition::FORECAST_TRUSTED);
+    let trusted = find(&status, RouteCondition::ForecastTrusted);
     assert_eq!(trusted.status, "False");
     assert!(trusted.message.contains("no model is loaded"));
 }
@@ -116,7 +120,7 @@ fn a_tick_that_changes_nothing_keeps_the_last_decision_and_says_what_holds() {
     let status = after(Some(plan(quiet)), &before, later(5));
     let last = status.last_decision.unwrap();
     assert_eq!(last.at.unwrap().0, NOW);
-    assert_eq!(last.suppressed_by.as_deref(), Some("HoldDown"));
+    assert_eq!(last.suppressed_by, Some(api::Suppression::HoldDown));
 }
 
 #[test]
@@ -126,8 +130,8 @@ fn a_condition_keeps_its_time_until_it_flips() {
     model.trust.rung = Rung::Model;
     let second = after(Some(model), &first, later(9));
     let time = |status: &JournalRouteStatus, type_| find(status, type_).last_transition_time.0;
-    assert_eq!(time(&second, condition::PROGRAMMED), NOW);
-    assert_eq!(time(&second, condition::FORECAST_TRUSTED), later(9));
+    assert_eq!(time(&second, RouteCondition::Programmed), NOW);
+    assert_eq!(time(&second, RouteCondition::ForecastTrusted), later(9));
 }
 
 #[test]
@@ -135,7 +139,7 @@ fn without_a_plan_shares_stay_and_what_cannot_be_judged_stays() {
     let before = after(Some(plan(decision(800))), &JournalRouteStatus::default(), NOW);
     let status = after(None, &before, later(5));
     assert_eq!(status.shares, before.shares);
-    assert_eq!(find(&status, condition::PERSONAS_FRESH), find(&before, condition::PERSONAS_FRESH));
+    assert_eq!(find(&status, RouteCondition::PersonasFresh), find(&before, RouteCondition::PersonasFresh));
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn a_lead_that_nobody_knows_is_told_by_name() {
     let mut unknown = decision(1000);
     unknown.shares[0].freshness = Freshness::Absent;
     let status = after(Some(plan(unknown)), &JournalRouteStatus::default(), NOW);
-    let fresh = find(&status, condition::PERSONAS_FRESH);
+    let fresh = find(&status, RouteCondition::PersonasFresh);
     assert!(fresh.status == "False" && fresh.message.contains("`a` is absent"), "{}", fresh.message);
 }
 
@@ -177,7 +181,7 @@ fn a_status_is_told_when_people_would_see_a_difference() {
 }
 
 /// The status of a route with a hook and shadow entries, of which this is known.
-fn knowing(hooks: &[Standing], shadow: &[Verdicts]) -> JournalRouteStatus {
+fn knowing(hooks: &[HookProgress], shadow: &[Verdicts]) -> JournalRouteStatus {
     let mut spec = route("journal");
     spec.spec.warm_up.hook = Some(Hook { path: "/warm".into(), port: 80, timeout: Span::from_secs(5) });
     spec.spec.shadow = Some(Shadow::default());
@@ -194,7 +198,7 @@ fn knowing(hooks: &[Standing], shadow: &[Verdicts]) -> JournalRouteStatus {
 
 #[test]
 fn how_the_hook_went_is_told_with_who_did_not_answer_and_what_follows() {
-    let standing = |answered, pending, failed, problem: Option<&str>| Standing {
+    let progress = |answered, pending, failed, problem: Option<&str>| HookProgress {
         alternate: "b".into(),
         answered,
         pending,
@@ -203,17 +207,17 @@ fn how_the_hook_went_is_told_with_who_did_not_answer_and_what_follows() {
     };
     let cases = [
         (vec![], "True/Answered", "every endpoint that was called answered"),
-        (vec![standing(4, 0, 0, None)], "True/Answered", "every endpoint that was called answered"),
-        (vec![standing(1, 3, 0, None)], "Unknown/Calling", "waiting for 3 of 4 endpoints of `b`"),
+        (vec![progress(4, 0, 0, None)], "True/Answered", "every endpoint that was called answered"),
+        (vec![progress(1, 3, 0, None)], "Unknown/Calling", "waiting for 3 of 4 endpoints of `b`"),
         (
-            vec![standing(3, 0, 1, Some("10.0.0.7: answered 503 Service Unavailable"))],
+            vec![progress(3, 0, 1, Some("10.0.0.7: answered 503 Service Unavailable"))],
             "False/GivenUp",
             "1 of 4 endpoints of `b` (10.0.0.7: answered 503 Service Unavailable); the ramp goes on",
         ),
     ];
-    for (standings, flag, message) in cases {
-        let status = knowing(&standings, &[]);
-        let said = find(&status, condition::HOOK_ANSWERED);
+    for (all_progress, flag, message) in cases {
+        let status = knowing(&all_progress, &[]);
+        let said = find(&status, RouteCondition::HookAnswered);
         assert_eq!(format!("{}/{}", said.status, said.reason), flag);
         assert!(said.message.contains(message), "{}", said.message);
     }
@@ -240,7 +244,7 @@ fn what_shadow_entries_showed_is_told_with_its_intervals() {
     ];
     for (verdicts, flag, message) in cases {
         let status = knowing(&[], &verdicts);
-        let said = find(&status, condition::SHADOW_READY);
+        let said = find(&status, RouteCondition::ShadowReady);
         assert_eq!(format!("{}/{}", said.status, said.reason), flag);
         assert!(said.message.contains(message), "{}", said.message);
     }
@@ -249,8 +253,8 @@ fn what_shadow_entries_showed_is_told_with_its_intervals() {
 #[test]
 fn a_route_without_hook_and_shadow_has_no_conditions_on_them() {
     let told = after(Some(plan(decision(800))), &knowing(&[], &[]), NOW);
-    let none = |type_| told.conditions.iter().all(|condition| condition.type_ != type_);
-    assert!(none(condition::HOOK_ANSWERED) && none(condition::SHADOW_READY));
+    let none = |type_| find_condition(&told.conditions, type_).is_none();
+    assert!(none(RouteCondition::HookAnswered) && none(RouteCondition::ShadowReady));
 }
 
 #[test]
@@ -260,9 +264,9 @@ fn events_are_told_once_a_transition() {
     };
     let shifting = after(Some(plan(decision(800))), &JournalRouteStatus::default(), NOW);
     let with = |phase| JournalRouteStatus { phase, ..shifting.clone() };
-    let flipped = |type_: &str, status: &str| {
+    let flipped = |type_: RouteCondition, status: &str| {
         let mut next = shifting.clone();
-        next.conditions.iter_mut().filter(|c| c.type_ == type_).for_each(|c| c.status = status.into());
+        next.conditions.iter_mut().filter(|c| c.type_ == type_.name()).for_each(|c| c.status = status.into());
         next
     };
     assert_eq!(reasons(&with(Phase::Steady), &shifting), ["Shifting"]);
@@ -271,8 +275,8 @@ fn events_are_told_once_a_transition() {
     assert_eq!(reasons(&shifting, &with(Phase::Shifted)), ["Shifted"]);
     assert_eq!(reasons(&with(Phase::Returning), &with(Phase::Steady)), ["Returned"]);
     assert_eq!(reasons(&shifting, &with(Phase::Degraded)), ["Degraded"]);
-    assert_eq!(reasons(&shifting, &flipped(condition::PROGRAMMED, "False")), ["ProgrammingFailed"]);
-    assert_eq!(reasons(&shifting, &flipped(condition::CONTESTED, "True")), ["Contested"]);
-    let trusted = flipped(condition::FORECAST_TRUSTED, "True");
+    assert_eq!(reasons(&shifting, &flipped(RouteCondition::Programmed, "False")), ["ProgrammingFailed"]);
+    assert_eq!(reasons(&shifting, &flipped(RouteCondition::Contested, "True")), ["Contested"]);
+    let trusted = flipped(RouteCondition::ForecastTrusted, "True");
     assert_eq!(reasons(&trusted, &shifting), ["ForecastDistrusted"]);
 }
