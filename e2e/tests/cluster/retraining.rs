@@ -61,9 +61,8 @@ async fn a_night_with_too_little_history_ends_well_and_says_how_much_is_needed()
 async fn a_habit_in_a_prometheus_becomes_a_challenger_that_forecasts_beside_the_champion() {
     let world = World::enter_idle().await;
     let Some(retraining) = Retraining::of(&world).await else { return };
-    let programs = cluster(&["path", "prometheus"]);
-    let prometheus =
-        Prometheus::start(&Path::new(programs.trim()).join("prometheus"), own_address().await).await;
+    let program = cluster(&["program", "prometheus"]);
+    let prometheus = Prometheus::start(Path::new(program.trim()), own_address().await).await;
     prometheus.show(habits());
     prometheus.holds("sum(count_over_time(node_load[1d]))", &(2 * STEPS).to_string()).await;
     prometheus.show(String::new());
